@@ -1,0 +1,1 @@
+//! Load generator, bare references and benchmarks of Linnet.

@@ -1,0 +1,1 @@
+//! The RealtimeChannel API of Linnet: types, schema and offline validation.
