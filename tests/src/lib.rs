@@ -1,1 +1,30 @@
-//! Whole-system tests of Linnet.
+//! The harness of Linnet's whole-system tests: real gateway processes, real sockets.
+//!
+//! `tests/*.rs` beside this crate hold the tests, one file per subject. `tests/run` builds what they need.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a harness that can't go on ends the test where it stands"
+)]
+
+pub mod client;
+pub mod follower;
+pub mod gateway;
+pub mod http;
+pub mod manifest;
+pub mod metrics;
+pub mod raw;
+pub mod wait;
+
+pub use client::{Client, Plain, Refusal};
+pub use follower::Follower;
+pub use gateway::Gateway;
+pub use manifest::Manifest;
+pub use raw::Raw;
+pub use wait::{scenario, until, within};
+
+/// What most tests need.
+pub mod prelude {
+    pub use crate::{Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
+    pub use crate::{scenario, until, within};
+    pub use serde_json::{Value, json};
+}

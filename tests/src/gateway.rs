@@ -1,0 +1,309 @@
+//! A gateway process of a test's own: started from a manifest, on ports of its own, killed when dropped.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+
+use crate::client::{Client, Plain, Refusal};
+use crate::http::{self, Answer};
+use crate::manifest::Manifest;
+use crate::metrics::{self, Sample};
+use crate::wait::{STEP, until, within};
+
+/// The gateway binary: `LINNET_GATEWAY_BIN`, else the workspace's release build.
+///
+/// # Panics
+/// When there is none, saying how to build it.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let path = std::env::var_os("LINNET_GATEWAY_BIN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/linnet-gateway"),
+        PathBuf::from,
+    );
+    assert!(
+        path.exists(),
+        "{} is missing: `cargo build --release -p linnet-gateway` makes it",
+        path.display()
+    );
+    path
+}
+
+/// The workspace's root.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Lines that a process wrote, and a bell that rings at each.
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Mutex<Vec<String>>,
+    bell: Notify,
+}
+
+impl Lines {
+    fn collect(source: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
+        let lines = Arc::new(Self::default());
+        let into = Arc::clone(&lines);
+        tokio::spawn(async move {
+            let mut source = BufReader::new(source).lines();
+            while let Ok(Some(line)) = source.next_line().await {
+                into.lines.lock().unwrap().push(line);
+                into.bell.notify_waiters();
+            }
+        });
+        lines
+    }
+
+    async fn find<T>(&self, test: impl Fn(&str) -> Option<T>) -> T {
+        let mut seen = 0;
+        loop {
+            let bell = self.bell.notified();
+            tokio::pin!(bell);
+            // Enabled before the look, or a line between look and wait would be missed.
+            bell.as_mut().enable();
+            {
+                let lines = self.lines.lock().unwrap();
+                if let Some(found) = lines[seen..].iter().find_map(|line| test(line)) {
+                    return found;
+                }
+                seen = lines.len();
+            }
+            bell.await;
+        }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    out: Arc<Lines>,
+    log: Arc<Lines>,
+    /// The public port.
+    pub public: SocketAddr,
+    /// The internal port.
+    pub internal: SocketAddr,
+    /// The manifest's file, which the gateway watches.
+    pub file: PathBuf,
+    /// Holds `file`, where the gateway was given its manifest by [`Self::start`].
+    _folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts a gateway that serves `manifest` and awaits that it listens.
+    pub async fn start(manifest: &Manifest) -> Self {
+        Self::start_with(manifest, &[]).await
+    }
+
+    /// [`Self::start`] with more command line arguments.
+    ///
+    /// # Panics
+    /// When the gateway does not start, with its log.
+    pub async fn start_with(manifest: &Manifest, args: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("channel.yaml");
+        std::fs::write(&file, manifest.yaml()).unwrap();
+        Self::start_file(folder, file, args).await
+    }
+
+    /// Starts a gateway on `file`, which lies in `folder`.
+    ///
+    /// # Panics
+    /// When the gateway does not start, with its log.
+    pub async fn start_file(folder: TempDir, file: PathBuf, args: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .arg(&file)
+            .args(["--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+            .args(["--log-format", "json"])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let out = Lines::collect(child.stdout.take().unwrap());
+        let log = Lines::collect(child.stderr.take().unwrap());
+        let listening = tokio::select! {
+            addresses = within("the listening line", STEP, out.find(listening)) => Some(addresses),
+            _ = child.wait() => None,
+        };
+        let Some((public, internal)) = listening else {
+            panic!("the gateway ended at once:\n{}", log.all().join("\n"));
+        };
+        Self {
+            child,
+            out,
+            log,
+            public,
+            internal,
+            file,
+            _folder: folder,
+        }
+    }
+
+    /// A JSON client.
+    pub async fn client(&self) -> Client {
+        self.client_with("").await
+    }
+
+    /// A JSON client with a handshake query.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn client_with(&self, query: &str) -> Client {
+        match self.try_client(query).await {
+            Ok(client) => client,
+            Err(refusal) => panic!("refused: {refusal:?}"),
+        }
+    }
+
+    /// A JSON client, if the gateway takes it.
+    ///
+    /// # Errors
+    /// The HTTP answer of a refusal.
+    pub async fn try_client(&self, query: &str) -> Result<Client, Refusal> {
+        Client::open(self.public, query).await
+    }
+
+    /// A plain client in `room`.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn plain(&self, room: &str) -> Plain {
+        Plain::open(self.public, room, "").await.unwrap()
+    }
+
+    /// `GET path` on the internal port.
+    pub async fn get(&self, path: &str) -> Answer {
+        http::get(self.internal, path).await
+    }
+
+    /// `GET path` on the public port.
+    pub async fn get_public(&self, path: &str) -> Answer {
+        http::get(self.public, path).await
+    }
+
+    /// `/status`.
+    pub async fn status(&self) -> Value {
+        self.get("/status").await.json()
+    }
+
+    /// All samples of `/metrics`.
+    ///
+    /// # Panics
+    /// When a line is malformed.
+    pub async fn metrics(&self) -> Vec<Sample> {
+        metrics::parse(&self.get("/metrics").await.body).unwrap()
+    }
+
+    /// The sum of all samples called `name`, over all labels; 0 where there is none.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let samples = self.metrics().await;
+        let named = samples.iter().filter(|sample| sample.name == name);
+        named.map(|sample| sample.value).sum()
+    }
+
+    /// Awaits that the metric `name` reaches `least`.
+    pub async fn metric_reaches(&self, name: &str, least: f64) {
+        until((name, "at least", least), || async {
+            (self.metric(name).await >= least).then_some(())
+        })
+        .await;
+    }
+
+    /// Puts another manifest in the place of the one that is served and awaits that the gateway applied it.
+    ///
+    /// # Panics
+    /// When it is not applied in time.
+    pub async fn reconfigure(&self, manifest: &Manifest) {
+        let before = self.status().await["configHash"].clone();
+        self.replace(&manifest.yaml());
+        until("another configHash", || async {
+            let status = self.status().await;
+            (status["configHash"] != before && status["configError"].is_null()).then_some(())
+        })
+        .await;
+    }
+
+    /// Puts `text` in the manifest's place, as an editor does: a new file renamed over the old one.
+    ///
+    /// # Panics
+    /// When the file can't be written.
+    pub fn replace(&self, text: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &self.file).unwrap();
+    }
+
+    /// Awaits the first log line (an object) that `test` gives something for, from the start of the process.
+    pub async fn logged<T>(&self, what: &str, test: impl Fn(&Value) -> Option<T>) -> T {
+        let test = |line: &str| serde_json::from_str(line).ok().as_ref().and_then(&test);
+        within(("a log line:", what), STEP, self.log.find(test)).await
+    }
+
+    /// All log lines so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.all()
+    }
+
+    /// All lines on standard output so far.
+    #[must_use]
+    pub fn stdout(&self) -> Vec<String> {
+        self.out.all()
+    }
+
+    /// Sends a signal by its short name (`TERM`, `INT`).
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
+        let sent = std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status();
+        assert!(sent.unwrap().success(), "{kill}");
+    }
+
+    /// Awaits the process's end for at most `seconds`.
+    ///
+    /// # Panics
+    /// When it is still running then.
+    pub async fn exit(&mut self, seconds: u64) -> ExitStatus {
+        within("the gateway's exit", seconds, self.child.wait())
+            .await
+            .unwrap()
+    }
+
+    /// The process's resident memory in bytes.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    #[must_use]
+    pub fn rss(&self) -> u64 {
+        let path = format!("/proc/{}/statm", self.child.id().unwrap());
+        let statm = std::fs::read_to_string(path).unwrap();
+        let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+}
+
+/// Reads `listening public=ADDR internal=ADDR`.
+fn listening(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let rest = line.strip_prefix("listening public=")?;
+    let (public, internal) = rest.split_once(" internal=")?;
+    Some((public.parse().ok()?, internal.trim().parse().ok()?))
+}
