@@ -6,6 +6,7 @@
     reason = "a harness that can't go on ends the test where it stands"
 )]
 
+pub mod bystander;
 pub mod client;
 pub mod follower;
 pub mod gateway;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod raw;
 pub mod wait;
 
+pub use bystander::Bystander;
 pub use client::{Client, Plain, Refusal};
 pub use follower::Follower;
 pub use gateway::Gateway;
@@ -24,7 +26,7 @@ pub use wait::{scenario, until, within};
 
 /// What most tests need.
 pub mod prelude {
-    pub use crate::{Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
+    pub use crate::{Bystander, Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
     pub use crate::{scenario, until, within};
     pub use serde_json::{Value, json};
 }

@@ -1,0 +1,277 @@
+//! Every limit of `spec.limits` that needs no token: its code, what to do about it, and that it hits only who broke it.
+#![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
+
+use std::time::Duration;
+
+use linnet_tests::prelude::*;
+use linnet_tests::raw;
+
+fn publish(data: &Value) -> Value {
+    json!({"type": "publish", "room": "lobby", "data": data})
+}
+
+/// How long an error asks to wait; must be there, above zero and at most `most` milliseconds.
+fn retry_after(error: &Value, most: u64) -> Duration {
+    let wait = error["retry_after_ms"].as_u64();
+    let wait = wait.unwrap_or_else(|| panic!("no retry_after_ms: {error}"));
+    assert!((1..=most).contains(&wait), "{error}");
+    Duration::from_millis(wait)
+}
+
+#[test]
+fn the_greeting_tells_the_limits_that_hold() {
+    scenario(60, async {
+        let limits = json!({"messageSize": "8Ki", "messagesPerSecond": 7, "messageBurst": 9, "roomsPerConnection": 3});
+        let beats = json!({"heartbeat": {"intervalSeconds": 11, "timeoutSeconds": 5}});
+        let gateway = Gateway::start_with(
+            &Manifest::open().limits(limits).spec(beats),
+            &["--name", "gw-7"],
+        )
+        .await;
+        let connected = gateway.client().await.connected;
+        let expected = json!({"message_size": 8192, "messages_per_second": 7, "message_burst": 9, "rooms_per_connection": 3});
+        assert_eq!(connected["limits"], expected);
+        assert_eq!(
+            (&connected["ping"], &connected["timeout"]),
+            (&json!(11), &json!(5))
+        );
+        assert_eq!(connected["gateway"], "gw-7");
+        let id = connected["connection_id"].as_str().unwrap();
+        assert!(id.starts_with('~') && id.len() == 23, "{id}");
+        assert_eq!(connected["session"].as_str().unwrap().len(), 22);
+    });
+}
+
+#[test]
+fn message_size_bounds_the_payload_in_each_of_its_forms() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"messageSize": "1Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        // The JSON text of the data counts, its quotes included.
+        client.publish("lobby", json!("x".repeat(1022))).await;
+        client
+            .refused(publish(&json!("x".repeat(1023))), "message_too_large")
+            .await;
+        // Of base64 the decoded bytes count.
+        let bytes = |count| {
+            use base64::Engine as _;
+            let data = base64::engine::general_purpose::STANDARD.encode(vec![1; count]);
+            json!({"type": "publish", "room": "lobby", "data": data, "encoding": "base64"})
+        };
+        client.ack(bytes(1024)).await;
+        client.refused(bytes(1025), "message_too_large").await;
+        let send = json!({"type": "send", "to": client.id(), "data": "x".repeat(1023)});
+        client.refused(send, "message_too_large").await;
+
+        let mut plain = gateway.plain("lobby").await;
+        plain.settle(&"x".repeat(1024)).await;
+        plain.say(&"x".repeat(1025)).await;
+        assert_eq!(plain.closed().await, (1009, "message_too_large".to_owned()));
+        client.publish("lobby", json!("still here")).await;
+    });
+}
+
+#[test]
+fn a_frame_far_over_message_size_closes_1009_before_it_is_all_there() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"messageSize": "1Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        // 1.4 × 1024 + 16 KiB = 17,817: this much is still a request, if a refused one.
+        let mut client = gateway.client().await;
+        client
+            .refused(publish(&json!("x".repeat(17_000))), "message_too_large")
+            .await;
+
+        let mut raw = Raw::upgraded(gateway.public, "").await;
+        raw.send(&raw::frame_with(0x81, 0x80, 18_000, b"{")).await;
+        assert_eq!(raw.closed().await.0, 1009);
+        // In fragments too: the sum counts.
+        let mut raw = Raw::upgraded(gateway.public, "").await;
+        raw.send(&raw::frame(raw::op::TEXT, &[b' '; 9000])).await;
+        raw.send(&raw::frame(raw::op::CONTINUATION, &[b' '; 9000]))
+            .await;
+        assert_eq!(raw.closed().await.0, 1009);
+    });
+}
+
+#[test]
+fn messages_over_the_rate_are_refused_until_the_time_that_the_error_tells() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"messagesPerSecond": 2, "messageBurst": 5}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        let mut bystander = gateway.client().await;
+        for n in 0..5 {
+            client.publish("lobby", json!(n)).await;
+        }
+        let error = client.refused(publish(&json!(5)), "rate_limited").await;
+        let wait = retry_after(&error, 500);
+        bystander.publish("lobby", json!("mine")).await;
+        // Subscribing and asking are not publishing.
+        client.subscribe("lobby").await;
+        tokio::time::sleep(wait).await;
+        client.publish("lobby", json!("in time")).await;
+    });
+}
+
+#[test]
+fn send_counts_as_a_message() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 2}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        let send = json!({"type": "send", "to": client.id(), "data": 1});
+        client.ack(send.clone()).await;
+        client.ack(send.clone()).await;
+        retry_after(&client.refused(send, "rate_limited").await, 1000);
+    });
+}
+
+#[test]
+fn a_flood_of_messages_ends_in_a_close() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 10}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut flooder = gateway.client().await;
+        let mut bystander = gateway.client().await;
+        for n in 0..100 {
+            flooder.send(publish(&json!(n))).await;
+        }
+        assert_eq!(flooder.closed().await, (4101, "rate_limited".to_owned()));
+        bystander.publish("lobby", json!("unharmed")).await;
+    });
+}
+
+#[test]
+fn a_flood_of_faulty_frames_ends_in_a_close() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 10}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut flooder = gateway.client().await;
+        for _ in 0..100 {
+            flooder.send_text("{").await;
+        }
+        assert_eq!(flooder.closed().await, (4101, "rate_limited".to_owned()));
+    });
+}
+
+#[test]
+fn a_plain_client_over_the_rate_is_closed_with_the_code() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 3}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut plain = gateway.plain("lobby").await;
+        for _ in 0..10 {
+            plain.say("again").await;
+        }
+        assert_eq!(plain.closed().await, (4101, "rate_limited".to_owned()));
+    });
+}
+
+#[test]
+fn bytes_over_the_rate_are_refused() {
+    scenario(60, async {
+        let manifest =
+            Manifest::unhurried().limits(json!({"messageSize": "1Ki", "bytesPerSecond": "4Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        let large = publish(&json!("x".repeat(900)));
+        let mut refused = None;
+        for _ in 0..100 {
+            if let Err(error) = client.request(large.clone()).await {
+                refused = Some(error);
+                break;
+            }
+        }
+        let error = refused.expect("100 kB at once are over 4 KiB a second");
+        assert_eq!(error["code"], "rate_limited");
+        tokio::time::sleep(retry_after(&error, 2000)).await;
+        client.publish("lobby", json!("small")).await;
+    });
+}
+
+#[test]
+fn subscribing_has_a_rate_of_its_own() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"subscribesPerSecond": 2}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        let mut refused = None;
+        for n in 0..20 {
+            let request = json!({"type": "subscribe", "room": format!("r{n}")});
+            if let Err(error) = client.request(request).await {
+                refused = Some(error);
+                break;
+            }
+        }
+        let error = refused.expect("twenty subscribes at once are over two a second");
+        assert_eq!(error["code"], "rate_limited");
+        client
+            .publish("lobby", json!("publishing is not subscribing"))
+            .await;
+        tokio::time::sleep(retry_after(&error, 500)).await;
+        client.subscribe("later").await;
+    });
+}
+
+#[test]
+fn rooms_per_connection_is_a_number_of_rooms_held_at_once() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"roomsPerConnection": 2}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut client = gateway.client().await;
+        client.subscribe("a").await;
+        client.subscribe("b").await;
+        let third = json!({"type": "subscribe", "room": "c"});
+        client.refused(third, "too_many_rooms").await;
+        client.subscribe("a").await;
+        client
+            .ack(json!({"type": "unsubscribe", "room": "a"}))
+            .await;
+        client.subscribe("c").await;
+    });
+}
+
+#[test]
+fn a_full_gateway_answers_503_before_any_upgrade() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"connectionsPerGateway": 2}));
+        let gateway = Gateway::start(&manifest).await;
+        let first = gateway.client().await;
+        let _second = gateway.client().await;
+        let refusal = gateway.try_client("").await.unwrap_err();
+        assert_eq!(refusal.status, 503, "{refusal:?}");
+        let seconds: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{refusal:?}");
+        first.close().await;
+        let gateway = &gateway;
+        until("a free place", || async move {
+            gateway.try_client("").await.ok()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn connects_over_the_rate_are_answered_503() {
+    scenario(60, async {
+        let manifest = Manifest::open().limits(json!({"connectsPerSecond": 3}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut taken = Vec::new();
+        let refusal = loop {
+            match gateway.try_client("").await {
+                Ok(client) => taken.push(client),
+                Err(refusal) => break refusal,
+            }
+            assert!(taken.len() < 200, "3 a second were to be taken");
+        };
+        assert!(!taken.is_empty());
+        assert_eq!(refusal.status, 503);
+        let wait: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        let mut late = gateway.client().await;
+        late.publish("lobby", json!("after the wait")).await;
+        taken[0].publish("lobby", json!("unharmed")).await;
+    });
+}

@@ -1,0 +1,164 @@
+//! Readers that stop: they lose their own connection, and nobody else loses anything.
+#![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
+
+use std::time::Duration;
+
+use linnet_tests::metrics::Sample;
+use linnet_tests::prelude::*;
+use linnet_tests::raw::{frame, op, text};
+
+const MIB: u64 = 1 << 20;
+
+/// How many connections were closed as slow, by `/metrics`.
+async fn slow_consumers(gateway: &Gateway) -> f64 {
+    let samples = gateway.metrics().await;
+    let slow = |sample: &&Sample| sample.name.contains("slow_consumer");
+    samples.iter().filter(slow).map(|sample| sample.value).sum()
+}
+
+async fn slow_consumers_reach(gateway: &Gateway, least: f64) {
+    until(("slow consumers", least), || async {
+        (slow_consumers(gateway).await >= least).then_some(())
+    })
+    .await;
+}
+
+/// A subscriber of `room` with a receive buffer of 4096 bytes that reads no further than its ack.
+async fn stuck(gateway: &Gateway, room: &str) -> Raw {
+    let mut raw = Raw::narrow(gateway.public).await;
+    assert_eq!(raw.upgrade("/ws", "").await.status, 101);
+    raw.read_json().await;
+    let subscribe = json!({"type": "subscribe", "room": room, "id": 1});
+    raw.send(&text(&subscribe.to_string())).await;
+    assert_eq!(raw.read_json().await["type"], "ack");
+    raw
+}
+
+/// Publishes `count` messages of 8 KiB to `room`, each acked before the next.
+async fn pour(gateway: &Gateway, room: &str, count: usize) {
+    let mut publisher = gateway.client().await;
+    for n in 0..count {
+        publisher.publish(room, json!([n, "x".repeat(8192)])).await;
+    }
+}
+
+#[test]
+fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothing() {
+    const OTHERS: usize = 200;
+    const MESSAGES: usize = 100;
+    scenario(180, async {
+        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "256Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut stopped = stuck(&gateway, "hall").await;
+        let mut others = Vec::new();
+        for _ in 0..OTHERS {
+            let mut other = gateway.client().await;
+            other.subscribe("hall").await;
+            others.push(other);
+        }
+        assert_eq!(slow_consumers(&gateway).await, 0.0);
+
+        let readers = others.into_iter().map(|mut other| {
+            tokio::spawn(async move {
+                for n in 0..MESSAGES {
+                    assert_eq!(other.next_of("message").await["data"][0], n);
+                }
+            })
+        });
+        let readers: Vec<_> = readers.collect();
+        pour(&gateway, "hall", MESSAGES).await;
+        for reader in readers {
+            reader.await.unwrap();
+        }
+        slow_consumers_reach(&gateway, 1.0).await;
+        assert_eq!(
+            slow_consumers(&gateway).await,
+            1.0,
+            "only the one that stopped"
+        );
+        // What was on the way may still arrive; then comes the code if it could be sent, else the bare end.
+        let (code, reason) = stopped.closed().await;
+        assert!(
+            matches!((code, reason.as_str()), (4100, "slow_consumer") | (1006, _)),
+            "{code} {reason}"
+        );
+    });
+}
+
+#[test]
+fn a_slow_reader_that_reads_on_gets_the_documented_code() {
+    scenario(120, async {
+        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "64Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        let slow = stuck(&gateway, "hall").await;
+        let gone = slow_consumers_reach(&gateway, 1.0);
+        // Reads on only when the gateway has given it up; the close frame stands at the end of what was sent.
+        let (_, ()) = tokio::join!(pour(&gateway, "hall", 60), gone);
+        let mut slow = slow;
+        let (code, reason) = slow.closed().await;
+        assert!(
+            matches!((code, reason.as_str()), (4100, "slow_consumer") | (1006, _)),
+            "{code} {reason}"
+        );
+    });
+}
+
+#[test]
+fn a_quiet_slow_reader_is_disconnected_when_its_backlog_has_not_moved() {
+    scenario(120, async {
+        let beats = json!({"heartbeat": {"intervalSeconds": 1, "timeoutSeconds": 1}});
+        let manifest = Manifest::unhurried()
+            .spec(beats)
+            .limits(json!({"sendQueueSize": "16Mi"}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut stopped = stuck(&gateway, "hall").await;
+        pour(&gateway, "hall", 100).await;
+        // It answers (with pongs that nobody asked for), so it is not silent: its backlog alone condemns it.
+        let alive = async {
+            loop {
+                stopped.send(&frame(0x80 | op::PONG, b"")).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::select! {
+            () = slow_consumers_reach(&gateway, 1.0) => {}
+            () = alive => unreachable!(),
+        }
+    });
+}
+
+#[test]
+fn the_backlogs_of_many_slow_readers_are_bounded_together() {
+    const READERS: usize = 24;
+    scenario(180, async {
+        let limits = json!({"sendQueueSize": "16Mi", "queueMemory": "16Mi"});
+        let gateway = Gateway::start(&Manifest::unhurried().limits(limits)).await;
+        let mut readers = Vec::new();
+        for n in 0..READERS {
+            readers.push(stuck(&gateway, &format!("room{n}")).await);
+        }
+        let before = gateway.rss();
+        // 24 × 4 MiB in rooms of their own, so that no buffer is shared: six times the bound.
+        let mut most = 0;
+        for n in 0..READERS {
+            pour(&gateway, &format!("room{n}"), 512).await;
+            most = most.max(gateway.rss().saturating_sub(before));
+        }
+        slow_consumers_reach(&gateway, 1.0).await;
+        assert!(most < 64 * MIB, "backlogs grew to {} MiB", most / MIB);
+        // Still at work.
+        pour(&gateway, "elsewhere", 1).await;
+    });
+}
+
+#[test]
+fn a_reader_that_stops_does_not_hold_a_draining_gateway() {
+    scenario(60, async {
+        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "16Mi"}));
+        let mut gateway = Gateway::start_with(&manifest, &["--drain", "1"]).await;
+        let _stopped = stuck(&gateway, "hall").await;
+        pour(&gateway, "hall", 200).await;
+        gateway.signal("TERM");
+        assert!(gateway.exit(15).await.success());
+    });
+}
