@@ -1,0 +1,52 @@
+//! The bare references, one mode each; see `linnet_bench::reference`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use linnet_bench::{load::Lengths, measure, reference};
+
+/// A server that does the least that is needed for the same bytes.
+#[derive(Parser)]
+enum Mode {
+    /// Writes a frame to every connection, as stdin asks.
+    Fanout,
+    /// Pings idle connections.
+    Heartbeat {
+        /// Seconds from one ping to the next.
+        #[arg(long, default_value_t = 25.0)]
+        interval: f64,
+    },
+    /// Answers connects with as many bytes as the gateway.
+    Connect {
+        /// Bytes of the upgrade's answer.
+        #[arg(long)]
+        head: usize,
+        /// Bytes of the greeting frame.
+        #[arg(long)]
+        greeting: usize,
+        /// Bytes of the frame that acknowledges a subscription.
+        #[arg(long)]
+        ack: usize,
+    },
+}
+
+fn main() -> Result<()> {
+    let mode = Mode::parse();
+    measure::raise_file_limit()?;
+    match mode {
+        Mode::Fanout => reference::fanout::serve(),
+        Mode::Heartbeat { interval } => {
+            reference::heartbeat::serve(Duration::from_secs_f64(interval))
+        }
+        Mode::Connect {
+            head,
+            greeting,
+            ack,
+        } => reference::connect::serve(Lengths {
+            head,
+            greeting,
+            ack,
+        }),
+    }
+}

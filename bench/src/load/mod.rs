@@ -1,0 +1,16 @@
+//! The load generator: many WebSocket clients on one thread, at a fraction of what a server spends on them.
+//!
+//! [`Swarm`] owns connections in groups, [`Publisher`] sends at a rate on a thread of its own, and
+//! [`control`](crate::control) makes both usable from another process.
+
+mod connection;
+pub mod frames;
+pub mod handshake;
+pub mod marker;
+mod publisher;
+mod swarm;
+mod track;
+
+pub use publisher::{Published, Publisher, Schedule};
+pub use swarm::{Lengths, Opened, Plan, Protocol, Snapshot, Swarm};
+pub use track::{Latency, Tracker};

@@ -1,0 +1,352 @@
+//! The processes of a measurement, started and asked from here, killed when dropped.
+
+use std::{
+    env,
+    fmt::Debug,
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    control::{Reply, Request},
+    load::{Opened, Plan, Published, Schedule, Snapshot},
+    measure, reference,
+};
+
+/// A child that is talked to by lines.
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    name: String,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Result<Self> {
+        let name = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().context("a child without stdout")?);
+        Ok(Self {
+            child,
+            input,
+            output,
+            name,
+        })
+    }
+
+    fn say<T: Serialize>(&mut self, request: &T) -> Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let input = self.input.as_mut().context("a child without stdin")?;
+        input
+            .write_all(&line)
+            .with_context(|| format!("{} has ended", self.name))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.output.read_line(&mut line)? == 0 {
+            bail!("{} ended: {}", self.name, self.child.wait()?);
+        }
+        Ok(line)
+    }
+
+    fn hear<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let line = self.line()?;
+        serde_json::from_str(&line).with_context(|| format!("{} answered {line}", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only where the child has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A sibling of the running binary.
+pub fn sibling(name: &str) -> Result<PathBuf> {
+    let own = env::current_exe().context("cannot tell where the own binary is")?;
+    let folder = own.parent().context("the own binary has no folder")?;
+    // Tests run from a folder below the one that holds the binaries.
+    let found = [Some(folder), folder.parent()]
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join(name))
+        .find(|p| p.exists());
+    found.with_context(|| format!("{name} is not beside this binary: build it first"))
+}
+
+/// A server under measurement.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its process.
+    pub pid: u32,
+    /// Where clients connect.
+    pub address: SocketAddr,
+}
+
+impl Target {
+    /// CPU time so far.
+    pub fn cpu(self) -> Result<Duration> {
+        measure::cpu_time(self.pid)
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(self) -> Result<u64> {
+        measure::resident_bytes(self.pid)
+    }
+}
+
+/// A running `linnet-gateway`.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What to measure.
+    pub target: Target,
+    _process: Process,
+    /// Holds the manifest.
+    _folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    /// Starts `binary` with a manifest and waits until it listens.
+    pub fn start(binary: &Path, manifest: &str, arguments: &[String]) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no place for a manifest")?;
+        let path = folder.path().join("bench.yaml");
+        std::fs::write(&path, manifest)?;
+        let mut command = Command::new(binary);
+        command
+            .arg(&path)
+            .args(["--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
+            .args(arguments);
+        // Its log goes to a file, so that a terminal's speed is no part of the result.
+        let log_path = folder.path().join("log");
+        command.stderr(std::fs::File::create(&log_path)?);
+        let mut process = Process::start(command)?;
+        let address = loop {
+            let line = process
+                .line()
+                .with_context(|| std::fs::read_to_string(&log_path).unwrap_or_default())?;
+            if let Some(address) = listening(&line) {
+                break address;
+            }
+        };
+        let target = Target {
+            pid: process.child.id(),
+            address,
+        };
+        Ok(Self {
+            target,
+            _process: process,
+            _folder: folder,
+        })
+    }
+}
+
+/// The public address in the line `listening public=… internal=…`.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let words = line.strip_prefix("listening ")?;
+    words
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("public=")?.parse().ok())
+}
+
+/// A running `linnet-bench-reference`.
+#[derive(Debug)]
+pub struct Reference {
+    /// What to measure.
+    pub target: Target,
+    process: Process,
+}
+
+impl Reference {
+    /// Starts a mode with its arguments and waits until it listens.
+    pub fn start(arguments: &[String]) -> Result<Self> {
+        let mut command = Command::new(sibling("linnet-bench-reference")?);
+        command.args(arguments);
+        let mut process = Process::start(command)?;
+        let line = process.line()?;
+        let address = listening(&line).with_context(|| format!("the reference said {line}"))?;
+        Ok(Self {
+            target: Target {
+                pid: process.child.id(),
+                address,
+            },
+            process,
+        })
+    }
+
+    /// Has the fan-out reference send by a schedule; returns when the last write is done.
+    pub fn send(&mut self, send: &reference::Send) -> Result<reference::Sent> {
+        self.process.say(send)?;
+        self.process.hear()
+    }
+}
+
+/// A running `linnet-bench-load`.
+#[derive(Debug)]
+pub struct Load {
+    process: Process,
+}
+
+impl Load {
+    /// Starts a load generator.
+    pub fn start() -> Result<Self> {
+        Ok(Self {
+            process: Process::start(Command::new(sibling("linnet-bench-load")?))?,
+        })
+    }
+
+    /// Starts a load generator that gives way to everything else on the same cores: for load beside which
+    /// something else is timed.
+    pub fn start_yielding() -> Result<Self> {
+        let mut command = Command::new("nice");
+        command
+            .args(["-n", "19"])
+            .arg(sibling("linnet-bench-load")?);
+        Ok(Self {
+            process: Process::start(command)?,
+        })
+    }
+
+    /// Opens a group of connections.
+    pub fn open(&mut self, plan: Plan) -> Result<Opened> {
+        match self.ask(&Request::Open(plan))? {
+            Reply::Opened(opened) => Ok(opened),
+            other => unexpected(&other),
+        }
+    }
+
+    /// What a group received.
+    pub fn snapshot(&mut self, group: usize, reset: bool) -> Result<Snapshot> {
+        match self.ask(&Request::Snapshot { group, reset })? {
+            Reply::Snapshot(snapshot) => Ok(*snapshot),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Closes a group.
+    pub fn close(&mut self, group: usize) -> Result<()> {
+        match self.ask(&Request::Close { group })? {
+            Reply::Closed => Ok(()),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Publishes by a schedule and waits for the end.
+    pub fn publish(
+        &mut self,
+        address: SocketAddr,
+        room: &str,
+        schedule: Schedule,
+    ) -> Result<Published> {
+        self.begin_publish(address, room, schedule)?;
+        self.published()
+    }
+
+    /// Starts to publish; [`published`](Self::published) waits for the end.
+    pub fn begin_publish(
+        &mut self,
+        address: SocketAddr,
+        room: &str,
+        schedule: Schedule,
+    ) -> Result<()> {
+        self.process.say(&Request::Publish {
+            address,
+            room: room.to_owned(),
+            schedule,
+        })
+    }
+
+    /// The end of what [`begin_publish`](Self::begin_publish) started.
+    pub fn published(&mut self) -> Result<Published> {
+        match self.process.hear()? {
+            Reply::Published(published) => Ok(published),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Waits until a group has received `messages` in all since the last reset, or nothing more comes for 3 s, and
+    /// says what it received.
+    pub fn settle(&mut self, group: usize, messages: u64) -> Result<Snapshot> {
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            let snapshot = self.snapshot(group, false)?;
+            if snapshot.failed > 0 {
+                bail!(
+                    "{} connections failed: {}",
+                    snapshot.failed,
+                    snapshot.failures.join("; ")
+                );
+            }
+            if snapshot.messages != last {
+                (last, since) = (snapshot.messages, Instant::now());
+            }
+            if snapshot.messages >= messages || since.elapsed() > Duration::from_secs(3) {
+                return Ok(snapshot);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As [`settle`](Self::settle), but anything other than exactly `each` messages on every connection is an
+    /// error: such a run proves nothing about cost.
+    pub fn settle_exactly(
+        &mut self,
+        group: usize,
+        each: u64,
+        connections: u64,
+    ) -> Result<Snapshot> {
+        let snapshot = self.settle(group, each * connections)?;
+        if (snapshot.fewest, snapshot.most, snapshot.connections) != (each, each, connections) {
+            bail!(
+                "{} connections received {} to {} messages, instead of {connections} with {each}",
+                snapshot.connections,
+                snapshot.fewest,
+                snapshot.most
+            );
+        }
+        Ok(snapshot)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Reply> {
+        self.process.say(request)?;
+        self.process.hear()
+    }
+}
+
+fn unexpected<T>(reply: &Reply) -> Result<T> {
+    match reply {
+        Reply::Failed(reason) => bail!("the load generator: {reason}"),
+        other => bail!("the load generator answered {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_public_address_is_read_from_the_gateway_s_line() {
+        let address = listening("listening public=127.0.0.1:4711 internal=127.0.0.1:4712\n");
+        assert_eq!(address, Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
+        assert_eq!(listening("starting"), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! A bare loop of epoll and write(2): a timer fires, every socket gets the frame.
+//!
+//! It is favoured: the gateway also reads each publish from a client, checks it and acknowledges it. With 1000
+//! subscribers that is a thousandth of its writes, and part of what it is for.
+
+use std::{
+    io::{BufRead, Read, Write, stdin, stdout},
+    net::{TcpListener, TcpStream},
+    os::fd::AsFd,
+};
+
+use anyhow::{Context, Result};
+use nix::{
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout},
+        time::TimeSpec,
+        timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+    },
+    unistd,
+};
+
+use super::{Send, Sent, socket};
+use crate::{
+    load::{
+        frames::{self, Opcode},
+        marker::Marker,
+    },
+    measure::monotonic_ns,
+};
+
+const LISTENER: u64 = u64::MAX;
+const INPUT: u64 = u64::MAX - 1;
+const TIMER: u64 = u64::MAX - 2;
+
+/// What is being sent.
+struct Run {
+    send: Send,
+    bursts_left: u64,
+    sent: Sent,
+}
+
+struct Loop {
+    epoll: Epoll,
+    timer: TimerFd,
+    /// By the number that epoll knows them under; those that ended stay as holes.
+    sockets: Vec<Option<TcpStream>>,
+    run: Option<Run>,
+    sequence: u64,
+}
+
+/// Serves until stdin ends.
+pub fn serve() -> Result<()> {
+    let listener = socket::listen()?;
+    listener.set_nonblocking(true)?;
+    let mut this = Loop {
+        epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+        timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::empty())?,
+        sockets: Vec::new(),
+        run: None,
+        sequence: 0,
+    };
+    socket::watch(&this.epoll, &listener, LISTENER)?;
+    socket::watch(&this.epoll, stdin(), INPUT)?;
+    socket::watch(&this.epoll, this.timer.as_fd(), TIMER)?;
+    let mut events = [EpollEvent::empty(); 256];
+    loop {
+        let count = match this.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(nix::errno::Errno::EINTR) => continue,
+            count => count?,
+        };
+        for event in &events[..count] {
+            match event.data() {
+                LISTENER => this.accept(&listener)?,
+                INPUT => match read_request()? {
+                    Some(send) => this.start(send)?,
+                    None => return Ok(()),
+                },
+                TIMER => this.fire()?,
+                key => this.read(key),
+            }
+        }
+    }
+}
+
+/// One request a line; the asker waits for the answer, so no second line can be buffered out of epoll's sight.
+fn read_request() -> Result<Option<Send>> {
+    let mut line = String::new();
+    if stdin().lock().read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    serde_json::from_str(&line)
+        .map(Some)
+        .with_context(|| format!("not a request: {line}"))
+}
+
+impl Loop {
+    fn accept(&mut self, listener: &TcpListener) -> Result<()> {
+        while let Some(socket) = socket::accept(listener)? {
+            socket::watch(&self.epoll, &socket, self.sockets.len() as u64)?;
+            self.sockets.push(Some(socket));
+        }
+        Ok(())
+    }
+
+    /// Clients send nothing here but the close frame, and end when we end.
+    fn read(&mut self, key: u64) {
+        if let Some(slot) = self.sockets.get_mut(key as usize)
+            && let Some(socket) = slot
+            && !matches!(socket.read(&mut [0; 512]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        {
+            *slot = None;
+        }
+    }
+
+    fn start(&mut self, send: Send) -> Result<()> {
+        let interval = TimeSpec::from_duration(send.schedule.interval());
+        self.timer
+            .set(Expiration::Interval(interval), TimerSetTimeFlags::empty())?;
+        self.run = Some(Run {
+            send,
+            bursts_left: send.schedule.bursts(),
+            sent: Sent {
+                messages: 0,
+                short_writes: 0,
+            },
+        });
+        Ok(())
+    }
+
+    fn fire(&mut self) -> Result<()> {
+        let mut expirations = [0; 8];
+        unistd::read(&self.timer, &mut expirations)?;
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
+        // Late by several intervals: send what was due then, as a publisher would.
+        for _ in 0..u64::from_ne_bytes(expirations).min(run.bursts_left) {
+            run.bursts_left -= 1;
+            let burst: Vec<Vec<u8>> = (0..run.send.schedule.burst)
+                .map(|_| {
+                    self.sequence += 1;
+                    frame(run.send.frame_bytes, self.sequence)
+                })
+                .collect::<Result<_>>()?;
+            let writes = if run.send.joined {
+                vec![burst.concat()]
+            } else {
+                burst
+            };
+            for bytes in &writes {
+                for socket in self.sockets.iter().flatten() {
+                    if unistd::write(socket, bytes) != Ok(bytes.len()) {
+                        run.sent.short_writes += 1;
+                    }
+                }
+            }
+            run.sent.messages += run.send.schedule.burst as u64;
+        }
+        if run.bursts_left == 0 {
+            self.timer.unset()?;
+            let mut line = serde_json::to_vec(&run.sent)?;
+            line.push(b'\n');
+            stdout().write_all(&line)?;
+            stdout().flush()?;
+            self.run = None;
+        }
+        Ok(())
+    }
+}
+
+/// A frame of exactly `wire` bytes with a marker in it.
+fn frame(wire: usize, sequence: u64) -> Result<Vec<u8>> {
+    let length =
+        frames::payload_len_of(wire).with_context(|| format!("no frame has {wire} bytes"))?;
+    let mut payload = vec![b'x'; length];
+    Marker {
+        sequence,
+        sent_ns: monotonic_ns(),
+    }
+    .write(&mut payload);
+    let mut out = Vec::with_capacity(wire);
+    frames::push_server_frame(&mut out, Opcode::Text, &payload);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_have_the_asked_length_on_the_wire() {
+        for wire in [60, 127, 132, 260] {
+            let bytes = frame(wire, 3).unwrap();
+            assert_eq!(bytes.len(), wire);
+            assert_eq!(Marker::find(&bytes).unwrap().sequence, 3);
+        }
+        assert!(
+            frame(128, 1).is_err(),
+            "a header is 2 bytes up to 127 and 4 from 130"
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! What is measured, one file each. Every scenario takes [`Settings`] and gives a [`Report`](crate::report::Report).
+
+pub mod connect;
+pub mod fairness;
+pub mod fanout;
+pub mod flood;
+pub mod idle;
+pub mod manifest;
+pub mod memory;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::{process::Gateway, report::Report};
+
+/// How to measure.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The gateway's binary.
+    pub gateway: PathBuf,
+    /// Further arguments of it.
+    pub gateway_arguments: Vec<String>,
+    /// Interleaved repetitions.
+    pub pairs: usize,
+    /// Small counts and short windows: shows that everything works, and nothing about speed.
+    pub quick: bool,
+}
+
+impl Settings {
+    /// `full`, or `quick` in quick mode.
+    fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    fn start_gateway(&self, manifest: &str) -> Result<Gateway> {
+        Gateway::start(&self.gateway, manifest, &self.gateway_arguments)
+    }
+}
+
+/// A scenario: its name and how it is run.
+pub type Scenario = (&'static str, fn(&Settings) -> Result<Report>);
+
+/// All scenarios, in the order in which they are run.
+pub const ALL: [Scenario; 6] = [
+    ("fanout", fanout::run),
+    ("memory", memory::run),
+    ("connect", connect::run),
+    ("flood10k", flood::run),
+    ("idle", idle::run),
+    ("fairness", fairness::run),
+];
+
+/// Tells a person who waits what is going on.
+fn progress(what: &str) {
+    eprintln!("  {what}");
+}
