@@ -8,6 +8,7 @@
 
 pub mod bystander;
 pub mod client;
+pub mod contract;
 pub mod follower;
 pub mod gateway;
 pub mod http;

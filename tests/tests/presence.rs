@@ -245,5 +245,7 @@ fn a_room_without_presence_has_none_to_tell() {
         client.subscribe("elsewhere").await;
         let request = json!({"type": "presence", "room": "elsewhere"});
         client.refused(request, "no_presence").await;
+        let watch = json!({"type": "subscribe", "room": "elsewhere", "presence": true});
+        client.refused(watch, "no_presence").await;
     });
 }
