@@ -3,22 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{OBJECT_NAME, forbidden_at, invalid};
+use crate::patterns::{CIDR, HTTP_URL, OBJECT_NAME, ORIGIN};
+use crate::rules::{forbidden_at, invalid};
 use crate::toggle::Permission;
-
-/// An origin as browsers send it: scheme, host and port, no path; or `*`.
-const ORIGIN: &str =
-    r"^([*]|[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)$";
-
-/// A network in CIDR notation. The rule beside it parses it; this keeps the rule's input small.
-const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
 
 /// Who may connect, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [forbidden_at(
     ".queryToken",
-    "self.queryToken == 'Deny' || has(self.jwt)",
+    "has(self.jwt) || !has(self.queryToken) || self.queryToken == 'Deny'",
     "queryToken: Allow needs jwt",
 )]))]
 pub struct Authentication {
@@ -37,7 +31,7 @@ pub struct Authentication {
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub api_key_secret_name: Option<String>,
 
-    /// Origins whose pages may connect, such as https://app.example.com; "*" is any. Empty: the
+    /// Origins whose pages may connect, such as `https://app.example.com`; `*` is any. Empty: the
     /// page's host and port must equal the channel's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -101,7 +95,7 @@ pub struct Jwt {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 2048),
-        regex(pattern = r"^https?://[^\s/]+(/\S*)?$")
+        regex(pattern = HTTP_URL)
     )]
     pub jwks_uri: Option<String>,
 

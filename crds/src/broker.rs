@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::OBJECT_NAME;
+use crate::patterns::{NATS_URL, OBJECT_NAME};
 
 /// What connects the gateways.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,10 +17,10 @@ pub struct Broker {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Nats {
-    /// Servers to try, such as nats://nats.example:4222.
+    /// Servers to try, such as `nats://nats.example:4222`.
     #[schemars(
         length(min = 1, max = 16),
-        inner(length(min = 1, max = 512), regex(pattern = r"^(nats|tls|ws|wss)://[^\s/]+(/\S*)?$")),
+        inner(length(min = 1, max = 512), regex(pattern = NATS_URL)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub urls: Vec<String>,

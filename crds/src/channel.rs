@@ -16,16 +16,14 @@ use crate::limits::Limits;
 use crate::network_policy::NetworkPolicy;
 use crate::rollout::Rollout;
 use crate::rooms::RoomRule;
-use crate::rules::{invalid_at, required};
+use crate::rules::{invalid_at, required_at};
 use crate::service::Service;
 use crate::status::RealtimeChannelStatus;
 use crate::telemetry::Telemetry;
 use crate::toggle::Toggle;
 use crate::transports::Transports;
 
-/// What a channel is to be.
-///
-/// Absent sections have the defaults of [`Default`], which are also the defaults in the schema.
+/// What the channel is to be. An absent section has its defaults.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "realtime.linnet.dev",
@@ -63,13 +61,13 @@ use crate::transports::Transports;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$')")
-        .message("the name must start with a letter, end with a letter or digit, hold only a-z, 0-9 and -, and be at most 50 characters long")
+        .message("metadata.name must start with a letter, end with a letter or digit, hold only a-z, 0-9 and -, and be at most 50 characters long")
         .reason(Reason::FieldValueInvalid)
-        .field_path(".metadata.name")
 )]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-validations" = [
-    required(
+    required_at(
+        ".authentication",
         "has(self.authentication.jwt) || self.authentication.anonymous == 'Allow'",
         "nobody could connect: set authentication.jwt, or authentication.anonymous: Allow",
     ),

@@ -5,13 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{OBJECT_NAME, annotations, forbidden_at};
-
-/// A host name as Ingress and HTTPRoute take it: lower case, at most one leading `*.`.
-const HOST: &str = "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-
-/// `/`, or segments without a trailing slash; none starts with a dot, so `..` can't be spelt.
-const PATH: &str = "^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$";
+use crate::patterns::{HOST, OBJECT_NAME, PATH};
+use crate::rules::{annotations, forbidden_at};
 
 /// Host names, the path, and what routes to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::object::FreeObject;
-use crate::rules::OBJECT_NAME;
+use crate::patterns::OBJECT_NAME;
 
 /// How the gateways' pods run. Any change replaces the pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

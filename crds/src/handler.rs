@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::{OBJECT_NAME, invalid};
+use crate::patterns::{HTTP_URL, NATS_SUBJECT, OBJECT_NAME};
+use crate::rules::invalid;
 use crate::toggle::Permission;
 
 /// A back end of the channel, reached over HTTP or NATS.
@@ -18,7 +19,7 @@ pub struct Handler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 2048),
-        regex(pattern = r"^https?://[^\s/]+(/\S*)?$")
+        regex(pattern = HTTP_URL)
     )]
     pub url: Option<String>,
 
@@ -26,7 +27,7 @@ pub struct Handler {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
-        regex(pattern = r"^[^\s.*>]+([.][^\s.*>]+)*$")
+        regex(pattern = NATS_SUBJECT)
     )]
     pub nats_subject: Option<String>,
 

@@ -9,11 +9,8 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::patterns::QUANTITY;
 use crate::rules::invalid;
-
-/// What a quantity looks like. Signs and the milli suffix are left out: there is no negative and no
-/// thousandth of a byte.
-const PATTERN: &str = "^[0-9]+([.][0-9]+)?([KMGTPE]i|[kMGTPE]|[eE][0-9]{1,2})?$";
 
 /// A size in bytes: a whole number, or a string such as `64Ki`, `1.5Mi`, `10M` or `1e6`.
 ///
@@ -214,27 +211,102 @@ impl JsonSchema for Quantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
-            "pattern": PATTERN,
+            "pattern": QUANTITY,
             "maxLength": 24,
         })
     }
 }
 
 /// The CEL rule for a size from `min` to `max`, both included.
+///
+/// A size may be a number or text; `string` makes one kind of both.
 pub(crate) fn between(min: &str, max: &str) -> Value {
-    let (least, most) = (bound(min), bound(max));
     let rule = format!(
-        "type(self) == int ? self >= {least} && self <= {most} : isQuantity(self) && \
-         quantity(self).compareTo(quantity('{min}')) >= 0 && \
-         quantity(self).compareTo(quantity('{max}')) <= 0"
+        "isQuantity(string(self)) && \
+         quantity(string(self)).compareTo(quantity('{min}')) >= 0 && \
+         quantity(string(self)).compareTo(quantity('{max}')) <= 0"
     );
     invalid(&rule, format_args!("must be from {min} to {max}"))
 }
 
-/// Bounds are literals of this crate; the schema's test generates every one of them.
-fn bound(literal: &str) -> u64 {
-    match parse(literal) {
-        Ok(bytes) => bytes,
-        Err(error) => panic!("bound {literal}: {error}"),
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn bytes(text: &str) -> Result<u64, QuantityError> {
+        text.parse().map(|q: Quantity| q.bytes())
+    }
+
+    #[test]
+    fn every_suffix_has_its_multiplier() {
+        for (text, expected) in [
+            ("0", 0),
+            ("1", 1),
+            ("1k", 1_000),
+            ("1Ki", 1 << 10),
+            ("3M", 3_000_000),
+            ("64Mi", 64 << 20),
+            ("1G", 1_000_000_000),
+            ("1Gi", 1 << 30),
+            ("1T", 1_000_000_000_000),
+            ("1Ti", 1 << 40),
+            ("1P", 1_000_000_000_000_000),
+            ("1Pi", 1 << 50),
+            ("1E", 1_000_000_000_000_000_000),
+            ("15Ei", 15 << 60),
+            ("5e3", 5_000),
+            ("5E3", 5_000),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_exact_and_a_fraction_of_a_byte_rounds_up() {
+        assert_eq!(bytes("1.5Ki"), Ok(1536));
+        assert_eq!(bytes("0.1k"), Ok(100));
+        assert_eq!(bytes("0.0001Ki"), Ok(1));
+        assert_eq!(bytes("2.5"), Ok(3));
+    }
+
+    #[test]
+    fn text_of_another_form_is_malformed() {
+        for text in [
+            "", "Ki", "-1", "+1", "1m", "1kb", "1 Ki", "1.", ".5", "1.5.5", "1e", "1e100", "１",
+        ] {
+            assert_eq!(bytes(text), Err(QuantityError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn more_than_64_bits_is_too_large() {
+        for text in [
+            "16Ei",
+            "19E",
+            "1e99",
+            "99999999999999999999999999999999999999999Ei",
+        ] {
+            assert_eq!(bytes(text), Err(QuantityError::TooLarge), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_written_back_as_it_was_given() {
+        for given in [json!("1024Ki"), json!(1_048_576), json!("1Mi")] {
+            let quantity: Quantity = serde_json::from_value(given.clone()).unwrap();
+            assert_eq!(quantity.bytes(), 1 << 20);
+            assert_eq!(serde_json::to_value(&quantity).unwrap(), given);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_fits_the_schemas_pattern_and_the_other_way_round(text in "[0-9]{0,3}[.]?[0-9]{0,2}[KMkmei]?[i0-9]?") {
+            let pattern = regex::Regex::new(QUANTITY).unwrap();
+            prop_assert_eq!(bytes(&text) != Err(QuantityError::Malformed), pattern.is_match(&text));
+        }
     }
 }

@@ -49,7 +49,7 @@ fn max_surge(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-int-or-string": true,
         "maxLength": 4,
         "x-kubernetes-validations": [invalid(
-            "type(self) == int ? self >= 1 && self <= 10000 : self.matches('^([1-9][0-9]?|100)%$')",
+            "string(self).matches('^([1-9][0-9]{0,3}|10000|([1-9][0-9]?|100)%)$')",
             "must be a number from 1 to 10000, or a percentage from 1% to 100%",
         )],
     })

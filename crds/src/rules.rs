@@ -1,12 +1,9 @@
-//! Building blocks of the schema that several sections share: CEL rules, names, annotations.
+//! Building blocks of the schema that several sections share: CEL rules and annotations.
 
 use std::fmt::Display;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
-
-/// A name that the API server accepts for a Secret and most other objects (RFC 1123 subdomain).
-pub const OBJECT_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
 /// A CEL rule over the value that it is attached to, with the message a person reads.
 ///
@@ -32,8 +29,11 @@ pub(crate) fn forbidden_at(field: &str, rule: &str, message: impl Display) -> Va
 }
 
 /// A rule broken by a value that is absent.
-pub(crate) fn required(rule: &str, message: impl Display) -> Value {
-    json!({"rule": rule, "message": message.to_string(), "reason": "FieldValueRequired"})
+pub(crate) fn required_at(field: &str, rule: &str, message: impl Display) -> Value {
+    json!({
+        "rule": rule, "message": message.to_string(),
+        "reason": "FieldValueRequired", "fieldPath": field,
+    })
 }
 
 /// A transition rule: the value stays what it was at creation.

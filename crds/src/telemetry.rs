@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::patterns::HTTP_URL;
 use crate::toggle::Permission;
 
 /// Traces and logs.
@@ -13,7 +14,7 @@ pub struct Telemetry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 2048),
-        regex(pattern = r"^https?://[^\s/]+(/\S*)?$")
+        regex(pattern = HTTP_URL)
     )]
     pub otlp_endpoint: Option<String>,
 
