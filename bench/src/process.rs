@@ -214,16 +214,21 @@ impl Load {
         })
     }
 
-    /// Starts a load generator that gives way to everything else on the same cores: for load beside which
-    /// something else is timed.
-    pub fn start_yielding() -> Result<Self> {
+    /// Starts a load generator at a priority of its own (nice(1)): 19 gives way to everything else on the same
+    /// cores, a negative one comes first where that is permitted.
+    pub fn start_at_priority(nice: i32) -> Result<Self> {
         let mut command = Command::new("nice");
         command
-            .args(["-n", "19"])
+            .arg(format!("--adjustment={nice}"))
             .arg(sibling("linnet-bench-load")?);
         Ok(Self {
             process: Process::start(command)?,
         })
+    }
+
+    /// CPU time of the load generator so far.
+    pub fn cpu(&self) -> Result<Duration> {
+        measure::cpu_time(self.process.child.id())
     }
 
     /// Opens a group of connections.

@@ -26,9 +26,9 @@ struct Arguments {
     /// A further argument for the gateway, such as --gateway-argument=--shards=1.
     #[arg(long = "gateway-argument")]
     gateway_arguments: Vec<String>,
-    /// Folder for the results.
-    #[arg(long, default_value = "bench/results")]
-    out: PathBuf,
+    /// Folder for the results; bench/results where not given, and none where quick.
+    #[arg(long)]
+    out: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -51,12 +51,16 @@ fn main() -> Result<()> {
     if !settings.quick && files < 11_000 {
         bail!("10,000 connections need a limit of 11,000 open files; it is {files} (ulimit -Hn)");
     }
+    let kept = (!settings.quick).then(|| PathBuf::from("bench/results"));
+    let out = arguments.out.or(kept);
     for (name, run) in chosen {
         eprintln!("{name}");
         let mut report = run(&settings).with_context(|| format!("benchmark {name}"))?;
         report.quick = settings.quick;
         println!("{}", report.to_markdown());
-        report.write(&arguments.out)?;
+        if let Some(out) = &out {
+            report.write(out)?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use super::{
     frames::{self, Frame, Opcode},
     handshake,
     marker::Marker,
-    swarm::{Plan, Protocol, Tally},
+    plan::{Plan, Protocol},
+    swarm::Tally,
     track::Tracker,
 };
 use crate::measure::monotonic_ns;

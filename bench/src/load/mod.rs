@@ -7,10 +7,12 @@ mod connection;
 pub mod frames;
 pub mod handshake;
 pub mod marker;
+mod plan;
 mod publisher;
 mod swarm;
 mod track;
 
+pub use plan::{Lengths, Opened, Plan, Protocol, Snapshot};
 pub use publisher::{Published, Publisher, Schedule};
-pub use swarm::{Lengths, Opened, Plan, Protocol, Snapshot, Swarm};
+pub use swarm::Swarm;
 pub use track::{Latency, Tracker};

@@ -67,8 +67,10 @@ pub fn serve(interval: Duration) -> Result<()> {
                     let now = Instant::now();
                     while let Some(&(at, key)) = due.front().filter(|(at, _)| *at <= now) {
                         due.pop_front();
-                        if let Some(socket) = &sockets[key] {
-                            unistd::write(socket, &ping)?;
+                        // A client that has gone is no longer pinged.
+                        if let Some(socket) = &sockets[key]
+                            && unistd::write(socket, &ping).is_ok()
+                        {
                             due.push_back((at + interval, key));
                         }
                     }

@@ -16,7 +16,7 @@ struct Sample {
     with_close_us: f64,
     setup_p99_us: f64,
     lengths: Lengths,
-    share_of_core: f64,
+    cores: f64,
 }
 
 /// Measures connects at a steady pace against bare tokio.
@@ -82,11 +82,10 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let busiest = ours
         .iter()
         .chain(&bare)
-        .map(|sample| sample.share_of_core)
+        .map(|sample| sample.cores)
         .fold(0.0, f64::max);
     report.notes.push(format!(
-        "The busiest server took {:.0} % of a core.",
-        busiest * 100.0
+        "Server and clients together took {busiest:.2} cores at most."
     ));
     let Lengths {
         head,
@@ -121,9 +120,9 @@ fn window(target: Target, connections: usize, per_second: f64) -> Result<Sample>
     };
     let warm_up = load.open(plan(connections / 10))?.group;
     load.close(warm_up)?;
-    let before = target.cpu()?;
+    let (before, load_before) = (target.cpu()?, load.cpu()?);
     let opened = load.open(plan(connections))?;
-    let connected = target.cpu()? - before;
+    let (connected, load_connected) = (target.cpu()? - before, load.cpu()? - load_before);
     load.close(opened.group)?;
     let closed = target.cpu()? - before;
     let each = |cpu: std::time::Duration| cpu.as_secs_f64() * 1e6 / connections as f64;
@@ -132,6 +131,6 @@ fn window(target: Target, connections: usize, per_second: f64) -> Result<Sample>
         with_close_us: each(closed),
         setup_p99_us: opened.setup.p99,
         lengths: opened.lengths,
-        share_of_core: connected.as_secs_f64() / opened.seconds,
+        cores: (connected + load_connected).as_secs_f64() / opened.seconds,
     })
 }

@@ -56,15 +56,16 @@ pub fn run(settings: &Settings) -> Result<Report> {
         data_bytes: 128,
     };
     let large = Schedule {
-        per_second: 10.0,
+        per_second: 5.0,
         ..small
     };
     let mut report = Report::new("fairness", "A room of two beside a room of 10,000");
     report.method = format!(
         "Two subscribers of one room get {} messages a second; in turns of {seconds} s nothing else happens, or the \
          same gateway sends {} messages a second to a room of {connections}, or the bare write(2) loop does so in \
-         another process (what the machine alone adds, since the clients share its cores). The clients of the large \
-         rooms run at the lowest priority. A slice is 256 writes at the measured CPU time per delivery, and 1 ms at most.",
+         another process (what the machine alone adds, since the clients share its cores). The small room's \
+         clients run before everything else on these cores where that is permitted, those of the large rooms after \
+         it: what is timed is the gateway, not the scheduler. A slice is 256 writes at the measured CPU time per delivery, and 1 ms at most.",
         small.per_second, large.per_second
     );
     progress("fairness: opening");
@@ -147,13 +148,13 @@ impl Stage {
             ..Plan::new(address, protocol, LARGE, connections)
         };
         let reference = Reference::start(&["fanout".to_owned()])?;
-        let mut small = Load::start()?;
+        let mut small = Load::start_at_priority(-15)?;
         let pair = small
             .open(Plan::new(gateway.address, Protocol::Json, SMALL, 2))?
             .group;
-        let mut large = Load::start_yielding()?;
+        let mut large = Load::start_at_priority(19)?;
         let here = large.open(crowd(gateway.address, Protocol::Json))?.group;
-        let mut elsewhere = Load::start_yielding()?;
+        let mut elsewhere = Load::start_at_priority(19)?;
         let there = elsewhere
             .open(crowd(reference.target.address, Protocol::Plain))?
             .group;

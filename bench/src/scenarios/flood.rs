@@ -52,11 +52,11 @@ pub fn run(settings: &Settings) -> Result<Report> {
         before.connections
     );
     progress("flood10k: publishing");
-    let cpu = gateway.target.cpu()?;
+    let (cpu, load_cpu) = (gateway.target.cpu()?, load.cpu()?);
     let published = load.publish(address, "flood", schedule)?;
     let expected = published.messages * connections as u64;
     let received = load.settle(group, expected)?;
-    let cpu = gateway.target.cpu()? - cpu;
+    let (cpu, load_cpu) = (gateway.target.cpu()? - cpu, load.cpu()? - load_cpu);
 
     let duplicated = received.duplicated;
     // Counted from what was published, so that a missing end is seen too.
@@ -87,8 +87,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
         points: latency.curve,
     });
     report.notes.push(format!(
-        "The gateway took {:.0} % of a core.",
-        cpu.as_secs_f64() / published.seconds * 100.0
+        "The gateway took {:.2} cores, the clients {:.2}.",
+        cpu.as_secs_f64() / published.seconds,
+        load_cpu.as_secs_f64() / published.seconds
     ));
     report.notes.push(format!(
         "The publisher was at most {:.1} ms late.",
