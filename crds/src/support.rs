@@ -108,3 +108,104 @@ fn find<T>(table: &[Unsupported<T>], value: &T, parent: &str, problems: &mut Vec
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_line_of_the_tables_names_its_field_and_no_other() {
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        let handler = json!({"url": "http://b", "events": ["connect"]});
+        let route = json!({"parentRefs": [{"name": "g"}]});
+        let cases = [
+            ("replicas", json!({"replicas": 0})),
+            ("autoscaling", json!({"autoscaling": {"maxReplicas": 3}})),
+            ("gateway", json!({"gateway": {"image": "x"}})),
+            ("rollout.maxSurge", json!({"rollout": {"maxSurge": 1}})),
+            (
+                "rollout.rebalance",
+                json!({"rollout": {"rebalance": "Paced"}}),
+            ),
+            ("service", json!({"service": {"type": "NodePort"}})),
+            ("expose.hosts", json!({"expose": {"hosts": ["a.example"]}})),
+            ("expose.ingress", json!({"expose": {"ingress": {}}})),
+            ("expose.httpRoute", json!({"expose": {"httpRoute": route}})),
+            ("networkPolicy", json!({"networkPolicy": {"mode": "None"}})),
+            (
+                "transports.socketIO.mode",
+                json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
+            ),
+            (
+                "transports.serverSentEvents.mode",
+                json!({"transports": {"serverSentEvents": {"mode": "Enabled"}}}),
+            ),
+            ("broker", json!({"broker": broker})),
+            ("history.replicas", json!({"history": {"replicas": 3}})),
+            ("history.partitions", json!({"history": {"partitions": 2}})),
+            (
+                "authentication.jwt",
+                json!({"authentication": {"jwt": {"keySecretName": "k"}}}),
+            ),
+            (
+                "authentication.apiKeySecretName",
+                json!({"authentication": {"apiKeySecretName": "k"}}),
+            ),
+            (
+                "authentication.queryToken",
+                json!({"authentication": {"queryToken": "Allow"}}),
+            ),
+            (
+                "authentication.trustedProxies",
+                json!({"authentication": {"trustedProxies": ["10.0.0.0/8"]}}),
+            ),
+            (
+                "limits.connectionsPerAddress",
+                json!({"limits": {"connectionsPerAddress": 1}}),
+            ),
+            (
+                "limits.connectsPerSecondPerAddress",
+                json!({"limits": {"connectsPerSecondPerAddress": 1}}),
+            ),
+            ("handler", json!({"handler": handler})),
+            (
+                "telemetry.otlpEndpoint",
+                json!({"telemetry": {"otlpEndpoint": "http://c"}}),
+            ),
+            (
+                "telemetry.trustClientTraces",
+                json!({"telemetry": {"trustClientTraces": "Allow"}}),
+            ),
+            (
+                "rooms[0].subscribe",
+                json!({"rooms": [{"match": "a", "subscribe": "Claim"}]}),
+            ),
+            (
+                "rooms[0].publish",
+                json!({"rooms": [{"match": "a", "publish": "Authenticated"}]}),
+            ),
+            (
+                "rooms[0].schema",
+                json!({"rooms": [{"match": "a", "schema": {}}]}),
+            ),
+            (
+                "rooms[0].delivery",
+                json!({"rooms": [{"match": "a", "delivery": "Worker"}]}),
+            ),
+        ];
+        assert_eq!(cases.len(), SPEC.len() + ROOM.len());
+        for (field, spec) in cases {
+            let channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
+            let found = unsupported(&channel);
+            assert_eq!(found, [Problem::new(format!("spec.{field}"), MESSAGE)]);
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_supported() {
+        let channel = RealtimeChannel::new("chat", RealtimeChannelSpec::default());
+        assert_eq!(unsupported(&channel), []);
+    }
+}
