@@ -38,7 +38,8 @@ impl Unit {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Ratio => format!("{value:.2}×"),
-            Self::Microseconds if value.abs() >= 10_000.0 => format!("{:.1} ms", value / 1e3),
+            Self::Microseconds if value.abs() >= 100_000.0 => format!("{:.0} ms", value / 1e3),
+            Self::Microseconds if value.abs() >= 1_000.0 => format!("{:.2} ms", value / 1e3),
             Self::Microseconds if value.abs() >= 100.0 => format!("{value:.0} µs"),
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Kilobytes => format!("{value:.2} KB"),
@@ -97,6 +98,27 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Curve {
+    /// The median of like distributions, quantile by quantile.
+    pub fn median(name: &str, repetitions: &[Vec<(f64, f64)>]) -> Self {
+        let quantiles = repetitions.first().map(Vec::as_slice).unwrap_or_default();
+        let points = quantiles
+            .iter()
+            .enumerate()
+            .filter_map(|(index, &(quantile, _))| {
+                let values: Vec<f64> = repetitions
+                    .iter()
+                    .filter_map(|curve| Some(curve.get(index)?.1))
+                    .collect();
+                Some((quantile, Summary::of(values)?.median))
+            });
+        Self {
+            name: name.to_owned(),
+            points: points.collect(),
+        }
+    }
+}
+
 /// What a scenario found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -149,5 +171,30 @@ impl Report {
         put("json", serde_json::to_string_pretty(self)? + "\n")?;
         put("md", self.to_markdown())?;
         put("svg", plot::svg(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_distributions_is_taken_at_each_quantile() {
+        let turns = [
+            vec![(0.5, 1.0), (1.0, 9.0)],
+            vec![(0.5, 2.0), (1.0, 8.0)],
+            vec![(0.5, 3.0), (1.0, 7.0)],
+        ];
+        assert_eq!(Curve::median("x", &turns).points, [(0.5, 2.0), (1.0, 8.0)]);
+        assert!(Curve::median("x", &[]).points.is_empty());
+    }
+
+    #[test]
+    fn durations_are_shown_in_the_unit_that_fits() {
+        let show = |value| Unit::Microseconds.show(value);
+        assert_eq!(
+            [show(8.5), show(512.4), show(2345.0), show(155_000.0)],
+            ["8.50 µs", "512 µs", "2.35 ms", "155 ms"]
+        );
     }
 }

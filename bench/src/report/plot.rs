@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::{Curve, Report, Row};
 
-const WIDTH: f64 = 760.0;
-const LEFT: f64 = 300.0;
-const RIGHT: f64 = 130.0;
+const WIDTH: f64 = 820.0;
+const LEFT: f64 = 340.0;
+const RIGHT: f64 = 140.0;
 const TOP: f64 = 56.0;
 const COLOURS: [&str; 5] = ["#2f6f9f", "#c2562d", "#5a8a3a", "#7a5195", "#8a7a2f"];
 

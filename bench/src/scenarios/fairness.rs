@@ -74,7 +74,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     stage.learn_frame_length(large)?;
     let turns = [Beside::Nothing, Beside::Elsewhere, Beside::Here];
     let mut p99: [Vec<f64>; 3] = Default::default();
-    let mut last_curves: [Vec<(f64, f64)>; 3] = Default::default();
+    let mut curves: [Vec<Vec<(f64, f64)>>; 3] = Default::default();
     for pair in 0..settings.pairs {
         progress(&format!(
             "fairness: turn {} of {}",
@@ -85,7 +85,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
             let which = (step + pair) % 3;
             let latency = stage.turn(turns[which], small, large)?;
             p99[which].push(latency.p99);
-            last_curves[which] = latency.curve;
+            curves[which].push(latency.curve);
         }
     }
     let cost = Summary::of(stage.cost_us);
@@ -117,15 +117,12 @@ pub fn run(settings: &Settings) -> Result<Report> {
         "beside the same traffic elsewhere",
         "beside the large room",
     ];
-    for ((name, values), points) in names.into_iter().zip(&p99).zip(last_curves) {
+    for ((name, values), curves) in names.into_iter().zip(&p99).zip(&curves) {
         report.rows.extend(
             Summary::of(values.as_slice())
                 .map(|value| Row::new(format!("p99 {name}"), Unit::Microseconds, value)),
         );
-        report.curves.push(Curve {
-            name: name.to_owned(),
-            points,
-        });
+        report.curves.push(Curve::median(name, curves));
     }
     report.rows.extend(cost.map(|value| {
         Row::new(

@@ -30,6 +30,7 @@ struct Side {
 pub fn run(settings: &Settings) -> Result<Report> {
     let connections = settings.pick(10_000, 100);
     let interval: u32 = settings.pick(25, 1);
+    let opening = settings.pick(5.0, 0.5);
     // Whole intervals, so that each connection is pinged equally often in each window.
     let window = Duration::from_secs(u64::from(interval) * 2);
     let mut report = Report::new("idle", "CPU of 10,000 idle connections");
@@ -50,8 +51,8 @@ pub fn run(settings: &Settings) -> Result<Report> {
         "--interval".to_owned(),
         interval.to_string(),
     ])?;
-    let mut ours = Side::open(gateway.target, Protocol::Json, connections)?;
-    let mut reference = Side::open(bare.target, Protocol::Plain, connections)?;
+    let mut ours = Side::open(gateway.target, Protocol::Json, connections, opening)?;
+    let mut reference = Side::open(bare.target, Protocol::Plain, connections, opening)?;
     thread::sleep(Duration::from_secs(u64::from(interval)));
     for pair in 0..settings.pairs {
         progress(&format!("idle: window {} of {}", pair + 1, settings.pairs));
@@ -87,10 +88,10 @@ pub fn run(settings: &Settings) -> Result<Report> {
 }
 
 impl Side {
-    fn open(target: Target, protocol: Protocol, connections: usize) -> Result<Self> {
+    fn open(target: Target, protocol: Protocol, connections: usize, seconds: f64) -> Result<Self> {
         let mut load = Load::start()?;
         // Spread over some seconds, and with them the pings: clients of a real service do not connect as one.
-        let per_second = connections as f64 / 5.0;
+        let per_second = connections as f64 / seconds;
         let plan = Plan {
             per_second,
             verify_every: 0,
