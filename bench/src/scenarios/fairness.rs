@@ -71,7 +71,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     progress("fairness: opening");
     let gateway = settings.start_gateway(&Channel::default().to_yaml())?;
     let mut stage = Stage::open(gateway.target, connections)?;
-    stage.learn_frame_length(large)?;
+    stage.warm_up(small, large)?;
     let turns = [Beside::Nothing, Beside::Elsewhere, Beside::Here];
     let mut p99: [Vec<f64>; 3] = Default::default();
     let mut curves: [Vec<Vec<(f64, f64)>>; 3] = Default::default();
@@ -166,17 +166,20 @@ impl Stage {
         })
     }
 
-    fn learn_frame_length(&mut self, schedule: Schedule) -> Result<()> {
+    /// Sends a second's worth to both rooms, and learns how long the large room's frames are.
+    fn warm_up(&mut self, small: Schedule, large: Schedule) -> Result<()> {
+        let second = |schedule| Schedule {
+            seconds: 1.0,
+            ..schedule
+        };
+        let (load, group) = &mut self.small;
+        let sent = load
+            .publish(self.gateway.address, SMALL, second(small))?
+            .messages;
+        load.settle_exactly(*group, sent, 2)?;
         let (load, group) = &mut self.large;
         let sent = load
-            .publish(
-                self.gateway.address,
-                LARGE,
-                Schedule {
-                    seconds: 1.0,
-                    ..schedule
-                },
-            )?
+            .publish(self.gateway.address, LARGE, second(large))?
             .messages;
         let received = load.settle_exactly(*group, sent, self.connections)?;
         self.frame_bytes = (received.bytes as f64 / received.messages as f64).round() as usize;
