@@ -808,7 +808,8 @@ class Subscription {
   #refused(entry, error) {
     if (error.code === 'lost') return;
     if (TRY_AGAIN.has(error.code) || error.code === 'internal') {
-      const ms = error.retryAfterMs ?? this.#core.backoff(entry.tries++);
+      // Spread: many rooms that are refused at once must not come back at once.
+      const ms = (error.retryAfterMs ?? 0) + this.#core.backoff(entry.tries++);
       this.#core.clock.setTimeout(() => entry === this.#entry && this.#ask(entry), ms);
     } else if (error.code === 'no_presence' && entry.presence) {
       entry.presence = false;
@@ -1183,6 +1184,8 @@ class Core {
   }
 
   #again(why, delay) {
+    // An attempt that still waits for its token is given up.
+    this.#turn += 1;
     this.clock.clearTimeout(this.#timer);
     this.#timer = this.clock.setTimeout(() => this.#open(), delay);
     // Still served by the connection that is to be left.

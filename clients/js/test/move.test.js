@@ -79,6 +79,25 @@ test('being replaced by the own new connection is no reason to stop', async (t) 
   assert.equal(linnet.state, 'connected');
 });
 
+test('a connection lost while the move waits for its token makes one new connection, not two', async (t) => {
+  const tokens = [];
+  const { server, clock, linnet } = await setup(t, { token: () => new Promise((resolve) => tokens.push(resolve)) });
+  linnet.connect();
+  tokens[0]('a');
+  const old = await server.accept();
+  const moving = next(linnet, 'moving');
+  old.send({ type: 'goaway', within_ms: 5000 });
+  await moving;
+  const gone = next(linnet, 'disconnected');
+  old.drop();
+  clock.advance((await gone).retryInMs);
+  tokens[1]('b');
+  tokens[2]('c');
+  const fresh = await server.accept();
+  assert.equal(fresh.hello.token, 'c');
+  assert.equal(server.waiting, 0);
+});
+
 test('a move that fails is tried again while the old connection serves', async (t) => {
   const { server, clock, linnet } = await setup(t);
   linnet.connect();
