@@ -35,7 +35,21 @@ pub enum Fault {
     Refuses,
 }
 
-type Rooms = Arc<Mutex<HashMap<String, Vec<Arc<Mutex<TcpStream>>>>>>;
+/// A connection: read by its own thread, written to by all.
+struct Peer {
+    socket: TcpStream,
+    writing: Mutex<()>,
+}
+
+impl Peer {
+    fn write(&self, bytes: &[u8]) {
+        let _turn = self.writing.lock().unwrap();
+        // A client that has gone is found by its own thread.
+        let _ = (&self.socket).write_all(bytes);
+    }
+}
+
+type Rooms = Arc<Mutex<HashMap<String, Vec<Arc<Peer>>>>>;
 
 /// Serves in the background on a free port. `ping`: how often connections are pinged.
 pub fn start(fault: Fault, ping: Duration) -> SocketAddr {
@@ -47,7 +61,7 @@ pub fn start(fault: Fault, ping: Duration) -> SocketAddr {
         loop {
             thread::sleep(ping);
             for socket in pinged.lock().unwrap().values().flatten() {
-                let _ = socket.lock().unwrap().write_all(&[0x89, 1, b'p']);
+                socket.write(&[0x89, 1, b'p']);
             }
         }
     });
@@ -75,7 +89,11 @@ fn serve(mut socket: TcpStream, rooms: &Rooms, fault: Fault) -> Option<()> {
     }
     socket.set_nodelay(true).ok()?;
     socket.write_all(&handshake::response(160)).ok()?;
-    let writer = Arc::new(Mutex::new(socket.try_clone().ok()?));
+    let writer = Arc::new(Peer {
+        socket,
+        writing: Mutex::new(()),
+    });
+    let mut socket = &writer.socket;
     let head = String::from_utf8(head).ok()?;
     if let Some((_, query)) = head.lines().next()?.split_once("room=") {
         join(rooms, query.split(['&', ' ']).next()?, &writer);
@@ -92,7 +110,7 @@ fn serve(mut socket: TcpStream, rooms: &Rooms, fault: Fault) -> Option<()> {
             let frame: Vec<u8> = pending.drain(..length).collect();
             match opcode {
                 Opcode::Close => {
-                    let _ = writer.lock().unwrap().write_all(&[0x88, 2, 0x03, 0xe8]);
+                    writer.write(&[0x88, 2, 0x03, 0xe8]);
                     rooms
                         .lock()
                         .unwrap()
@@ -139,7 +157,7 @@ fn serve(mut socket: TcpStream, rooms: &Rooms, fault: Fault) -> Option<()> {
     }
 }
 
-fn read(socket: &mut TcpStream, pending: &mut Vec<u8>) -> Option<()> {
+fn read(socket: &mut impl Read, pending: &mut Vec<u8>) -> Option<()> {
     let mut buffer = [0; 4096];
     match socket.read(&mut buffer) {
         Ok(0) | Err(_) => None,
@@ -150,7 +168,7 @@ fn read(socket: &mut TcpStream, pending: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-fn join(rooms: &Rooms, room: &str, writer: &Arc<Mutex<TcpStream>>) {
+fn join(rooms: &Rooms, room: &str, writer: &Arc<Peer>) {
     rooms
         .lock()
         .unwrap()
@@ -163,12 +181,12 @@ fn deliver(rooms: &Rooms, room: &str, opcode: Opcode, payload: &[u8]) {
     let mut out = Vec::new();
     frames::push_server_frame(&mut out, opcode, payload);
     for socket in rooms.lock().unwrap().get(room).into_iter().flatten() {
-        let _ = socket.lock().unwrap().write_all(&out);
+        socket.write(&out);
     }
 }
 
-fn say(writer: &Mutex<TcpStream>, frame: &Value) {
+fn say(writer: &Peer, frame: &Value) {
     let mut out = Vec::new();
     frames::push_server_frame(&mut out, Opcode::Text, frame.to_string().as_bytes());
-    let _ = writer.lock().unwrap().write_all(&out);
+    writer.write(&out);
 }
