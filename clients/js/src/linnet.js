@@ -88,8 +88,8 @@ export function describeClose(code) {
   if (within(4000, 4099)) then = 'stop';
   else if (within(4200, 4299) || code === 1012) then = 'soon';
   else if ([1002, 1003, 1007, 1008, 1009].includes(code)) then = 'careful';
-  const meaning = CLOSE_MEANINGS[code]
-    ?? (then === 'stop' ? 'refused' : then === 'soon' ? 'the server asks to come back' : 'closed');
+  const meaning =
+    CLOSE_MEANINGS[code] ?? (then === 'stop' ? 'refused' : then === 'soon' ? 'the server asks to come back' : 'closed');
   return { meaning, then };
 }
 
@@ -98,7 +98,13 @@ const TRY_AGAIN = new Set(['rate_limited', 'overloaded', 'unavailable']);
 /** Codes that a `connect` may fail with and still succeed later; any other is final. */
 const CONNECT_AGAIN = new Set([...TRY_AGAIN, 'internal', 'outcome_unknown', 'draining']);
 /** The close codes that stand for errors of `connect`. */
-const CONNECT_CLOSE = { draining: 1012, unauthenticated: 4001, invalid_token: 4002, forbidden: 4003, connect_timeout: 4005 };
+const CONNECT_CLOSE = {
+  draining: 1012,
+  unauthenticated: 4001,
+  invalid_token: 4002,
+  forbidden: 4003,
+  connect_timeout: 4005,
+};
 
 /* ------------------------------------------------------------------------------------ small parts */
 
@@ -172,7 +178,8 @@ function orAborted(promise, signal) {
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** 22 characters, 132 random bits: never the same twice. */
-const newMessageId = () => Array.from(crypto.getRandomValues(new Uint8Array(22)), (byte) => ALPHABET[byte & 63]).join('');
+const newMessageId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(22)), (byte) => ALPHABET[byte & 63]).join('');
 
 function toBase64(bytes) {
   let text = '';
@@ -191,7 +198,10 @@ function encodeData(data) {
   }
   const text = JSON.stringify(data);
   if (text === undefined) throw new TypeError('data must be a JSON value, an ArrayBuffer or a typed array');
-  return { fields: { data }, size: (limit) => (text.length * 3 <= limit ? text.length : new TextEncoder().encode(text).length) };
+  return {
+    fields: { data },
+    size: (limit) => (text.length * 3 <= limit ? text.length : new TextEncoder().encode(text).length),
+  };
 }
 
 function fromWire(frame, room, replayed) {
@@ -252,7 +262,12 @@ class Link {
     this.#clock = clock;
     this.#events = events;
     const socket = (this.#socket = new WebSocket(url, [SUBPROTOCOL]));
-    socket.onopen = () => this.request(frameOf({ type: 'connect', ...hello }), (ack) => this.#welcome(ack, 'ack'), (error) => this.#refused(error));
+    socket.onopen = () =>
+      this.request(
+        frameOf({ type: 'connect', ...hello }),
+        (ack) => this.#welcome(ack, 'ack'),
+        (error) => this.#refused(error),
+      );
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#end(code, reason);
     // An error is followed by a close, which says more.
@@ -516,7 +531,8 @@ class Outbox {
     } else if (unknown) {
       entry.uncertain = true;
       // Only rooms with a store answer so; the protocol asks for the same id again.
-      if (entry.kind !== 'publish' || entry.resend === false || entry.deduplicates() === false) return entry.reject(error);
+      if (entry.kind !== 'publish' || entry.resend === false || entry.deduplicates() === false)
+        return entry.reject(error);
     } else if (!TRY_AGAIN.has(error.code)) return entry.reject(error);
     else if (entry.kind === 'request' && error.code === 'unavailable') return entry.reject(error);
 
@@ -533,8 +549,13 @@ class Outbox {
   }
 
   #tooLate(entry) {
-    if (entry.kind !== 'read' && (entry.uncertain || this.#sent.has(entry))) return unanswered(entry, 'no answer in time');
-    return new LinnetError('timeout', `not answered within ${entry.timeoutMs} ms`, entry.lastError ? { cause: entry.lastError } : {});
+    if (entry.kind !== 'read' && (entry.uncertain || this.#sent.has(entry)))
+      return unanswered(entry, 'no answer in time');
+    return new LinnetError(
+      'timeout',
+      `not answered within ${entry.timeoutMs} ms`,
+      entry.lastError ? { cause: entry.lastError } : {},
+    );
   }
 
   /** Milliseconds until the server's rate allows one more on this connection. */
@@ -552,8 +573,13 @@ class Outbox {
 }
 
 function unanswered(entry, why) {
-  const hint = entry.kind === 'publish' ? ' (publishing again with the same messageId is safe where the room keeps history)' : '';
-  return new LinnetError('outcome_unknown', `it may or may not have arrived: ${why}${hint}`, frameOf({ messageId: entry.frame.message_id }));
+  const hint =
+    entry.kind === 'publish' ? ' (publishing again with the same messageId is safe where the room keeps history)' : '';
+  return new LinnetError(
+    'outcome_unknown',
+    `it may or may not have arrived: ${why}${hint}`,
+    frameOf({ messageId: entry.frame.message_id }),
+  );
 }
 
 /* ----------------------------------------------------------------------------------------- Roster */
@@ -607,7 +633,10 @@ class Roster {
         (error) => {
           if (this.#held !== held) return;
           if (TRY_AGAIN.has(error.code)) {
-            this.#core.clock.setTimeout(() => this.#held === held && this.start(link), error.retryAfterMs ?? this.#core.backoff(1));
+            this.#core.clock.setTimeout(
+              () => this.#held === held && this.start(link),
+              error.retryAfterMs ?? this.#core.backoff(1),
+            );
           } else if (error.code !== 'lost') this.stop();
         },
       );
@@ -719,7 +748,13 @@ class Subscription {
     const { link } = this.#core;
     if (was === 'off' || !link) return Promise.resolve();
     // A connection that is lost meanwhile has left the room too.
-    return new Promise((resolve) => link.request({ type: 'unsubscribe', room: this.#name }, () => resolve(), () => resolve()));
+    return new Promise((resolve) =>
+      link.request(
+        { type: 'unsubscribe', room: this.#name },
+        () => resolve(),
+        () => resolve(),
+      ),
+    );
   }
 
   /** Ends it here, without a word to the server. */
@@ -748,7 +783,15 @@ class Subscription {
     // The old connection had not caught up: its live messages would hide the ones before them.
     if (former && former.link !== link) this.#link = this.#held = null;
     if (this.#link === link) this.#held ??= [];
-    this.#entry = { link, cause, presence: this.#wanted.presence, before: this.position, missed: former?.missed ?? 0, tries: 0, filling: false };
+    this.#entry = {
+      link,
+      cause,
+      presence: this.#wanted.presence,
+      before: this.position,
+      missed: former?.missed ?? 0,
+      tries: 0,
+      filling: false,
+    };
     if (this.#state !== 'live' || this.#held) this.#become('resuming');
     this.#ask(this.#entry);
   }
@@ -863,7 +906,9 @@ class Subscription {
     const found = new Map(early.map((frame) => [frame.offset, frame]));
     const done = () => {
       if (entry !== this.#entry) return;
-      const messages = [...found.values()].filter(({ offset }) => offset > floor && offset <= ack.offset).sort((a, b) => a.offset - b.offset);
+      const messages = [...found.values()]
+        .filter(({ offset }) => offset > floor && offset <= ack.offset)
+        .sort((a, b) => a.offset - b.offset);
       for (const message of messages) {
         this.#emit('message', fromWire(message, this.#name, true));
         if (entry !== this.#entry) return;
@@ -1073,7 +1118,13 @@ class Core {
     if (!this.#link) this.#become('connecting');
     const { token, info, WebSocket = globalThis.WebSocket } = this.#options;
     if (!WebSocket) {
-      return this.#finish('failed', new LinnetError('no_websocket', 'there is no global WebSocket here: pass one as an option, such as that of the package "ws"'));
+      return this.#finish(
+        'failed',
+        new LinnetError(
+          'no_websocket',
+          'there is no global WebSocket here: pass one as an option, such as that of the package "ws"',
+        ),
+      );
     }
     const hello = { token, session: this.#session, info };
     if (typeof token === 'function') {
@@ -1082,7 +1133,10 @@ class Core {
         if (turn !== this.#turn) return;
       } catch (error) {
         if (turn !== this.#turn) return;
-        this.#emit('error', new LinnetError('token', `no token could be had: ${error?.message ?? error}`, { cause: error }));
+        this.#emit(
+          'error',
+          new LinnetError('token', `no token could be had: ${error?.message ?? error}`, { cause: error }),
+        );
         return this.#again({ code: 1006, reason: 'no token' }, this.backoff(this.#attempt++));
       }
     }
@@ -1159,7 +1213,10 @@ class Core {
     const suspects = this.writes.sentOn(link);
     const text = `the connection was closed: ${code} ${reason || meaning}`;
     const lost = new LinnetError('lost', text);
-    if (careful) lost.suspect = new LinnetError(reason || 'outcome_unknown', `${text}, while this was in flight`, { closeCode: code });
+    if (careful)
+      lost.suspect = new LinnetError(reason || 'outcome_unknown', `${text}, while this was in flight`, {
+        closeCode: code,
+      });
     link.abandon(lost);
     if (was === 'former' || this.#state === 'closed' || this.#state === 'failed') return;
 
@@ -1172,11 +1229,15 @@ class Core {
       return;
     }
     // A token that was good before has run out: there may be a new one.
-    const newToken = link.readyAt !== null && typeof this.#options.token === 'function' && (code === 4001 || code === 4002);
+    const newToken =
+      link.readyAt !== null && typeof this.#options.token === 'function' && (code === 4001 || code === 4002);
     const stop = (then === 'stop' && !newToken) || (careful && suspects === 0);
     if (stop) {
       this.#emit('disconnected', { code, reason, meaning, retryInMs: null });
-      return this.#finish('failed', new LinnetError(reason || 'refused', error?.message ?? `${meaning} (${code} ${reason})`, { closeCode: code }));
+      return this.#finish(
+        'failed',
+        new LinnetError(reason || 'refused', error?.message ?? `${meaning} (${code} ${reason})`, { closeCode: code }),
+      );
     }
     const delay = then === 'soon' ? this.#random() * 1000 : this.backoff(this.#attempt);
     this.#attempt += 1;
@@ -1257,7 +1318,9 @@ export class Linnet {
   constructor(url, options = {}) {
     const { name, info, timeoutMs = 30_000 } = options;
     this.#timeoutMs = timeoutMs;
-    this.#core = new Core(url, { ...options, info: name === undefined ? info : { ...info, name } }, (type, value) => this.#events.emit(type, value));
+    this.#core = new Core(url, { ...options, info: name === undefined ? info : { ...info, name } }, (type, value) =>
+      this.#events.emit(type, value),
+    );
   }
 
   /** `idle`, `connecting`, `connected`, `waiting` (for the next attempt), `failed` (the server said not to come back) or `closed`. */
@@ -1325,7 +1388,12 @@ export class Linnet {
     this.#core.ensure();
     const encoded = encodeData(data);
     mustFit(this.#core, encoded);
-    const ack = await this.#core.writes.add({ kind: 'request', frame: { type: 'request', event, ...encoded.fields }, signal, timeoutMs });
+    const ack = await this.#core.writes.add({
+      kind: 'request',
+      frame: { type: 'request', event, ...encoded.fields },
+      signal,
+      timeoutMs,
+    });
     return ack.encoding === 'base64' ? fromBase64(ack.data) : ack.data;
   }
 
@@ -1415,7 +1483,13 @@ class Room {
       timeoutMs,
     });
     subscription.keepsHistory = ack.epoch !== undefined;
-    return { messageId, epoch: ack.epoch, offset: ack.offset, timestamp: ack.timestamp, duplicate: ack.duplicate === true };
+    return {
+      messageId,
+      epoch: ack.epoch,
+      offset: ack.offset,
+      timestamp: ack.timestamp,
+      duplicate: ack.duplicate === true,
+    };
   }
 
   /** Stored messages in order: the newest, or the newest before an offset, or the first after one. */
@@ -1441,7 +1515,12 @@ class Room {
     const members = [];
     let after;
     for (;;) {
-      const page = await this.#core.reads.add({ kind: 'read', frame: frameOf({ type: 'presence', room: this.name, after }), signal, timeoutMs });
+      const page = await this.#core.reads.add({
+        kind: 'read',
+        frame: frameOf({ type: 'presence', room: this.name, after }),
+        signal,
+        timeoutMs,
+      });
       if (page.count !== undefined) return { count: page.count };
       members.push(...page.members.map(memberFromWire));
       if (!page.more || page.members.length === 0) return { count: members.length, members };

@@ -280,7 +280,22 @@ test('http URLs become ws URLs', async () => {
 
 test('close codes say what to do', () => {
   const then = (code) => describeClose(code).then;
-  assert.deepEqual([4000, 4099, 4100, 4199, 4200, 4299, 4300].map(then), ['stop', 'stop', 'back-off', 'back-off', 'soon', 'soon', 'back-off']);
-  assert.deepEqual([1000, 1001, 1006, 1011, 1012, 1013].map(then), ['back-off', 'back-off', 'back-off', 'back-off', 'soon', 'back-off']);
+  assert.deepEqual([4000, 4099, 4100, 4199, 4200, 4299, 4300].map(then), [
+    'stop',
+    'stop',
+    'back-off',
+    'back-off',
+    'soon',
+    'soon',
+    'back-off',
+  ]);
+  assert.deepEqual([1000, 1001, 1006, 1011, 1012, 1013].map(then), [
+    'back-off',
+    'back-off',
+    'back-off',
+    'back-off',
+    'soon',
+    'back-off',
+  ]);
   assert.deepEqual([1002, 1003, 1007, 1008, 1009].map(then), Array(5).fill('careful'));
 });

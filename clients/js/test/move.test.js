@@ -23,7 +23,16 @@ test('goaway: the new connection takes over before the old one is closed, withou
   const request = await fresh.expect('subscribe', { since: { epoch: 'e', offset: 10 } });
   old.send(message('lobby', 11), message('lobby', 12));
   await seen.until('m12');
-  fresh.send(ack(request, { epoch: 'e', offset: 13, recovered: true, messages: [11, 12, 13].map((n) => stored(n)), more: false }), message('lobby', 14));
+  fresh.send(
+    ack(request, {
+      epoch: 'e',
+      offset: 13,
+      recovered: true,
+      messages: [11, 12, 13].map((n) => stored(n)),
+      more: false,
+    }),
+    message('lobby', 14),
+  );
   await seen.until('m14');
   assert.equal(await old.closed, 1000);
   assert.deepEqual([...seen], ['m11', 'm12', '(m13)', 'resumed 1', 'm14']);
@@ -34,9 +43,19 @@ test('goaway: the new connection takes over before the old one is closed, withou
 test('a gap on the old connection is closed by the new one', async (t) => {
   const { seen, old, fresh } = await told(t);
   const request = await fresh.expect('subscribe');
-  old.send(message('lobby', 11), { type: 'gap', room: 'lobby', reason: 'lagged', epoch: 'e', offset: 13 }, message('lobby', 14));
+  old.send(
+    message('lobby', 11),
+    { type: 'gap', room: 'lobby', reason: 'lagged', epoch: 'e', offset: 13 },
+    message('lobby', 14),
+  );
   await seen.until('m11');
-  fresh.ack(request, { epoch: 'e', offset: 14, recovered: true, messages: [11, 12, 13, 14].map((n) => stored(n)), more: false });
+  fresh.ack(request, {
+    epoch: 'e',
+    offset: 14,
+    recovered: true,
+    messages: [11, 12, 13, 14].map((n) => stored(n)),
+    more: false,
+  });
   await seen.until('resumed 3');
   assert.deepEqual([...seen], ['m11', '(m12)', '(m13)', '(m14)', 'resumed 3']);
 });
@@ -124,7 +143,11 @@ test('a move while earlier messages are fetched loses none of them', async (t) =
   old.send({ type: 'goaway', within_ms: 5000 });
   const fresh = await server.accept({ gateway: 'gw-2' });
   fresh.ack(await fresh.expect('subscribe', { since: undefined }), { epoch: 'e', offset: 11 });
-  fresh.ack(await fresh.expect('history', { before: 12 }), { epoch: 'e', messages: [stored(10), stored(11)], more: false });
+  fresh.ack(await fresh.expect('history', { before: 12 }), {
+    epoch: 'e',
+    messages: [stored(10), stored(11)],
+    more: false,
+  });
   await seen.until('(m11)');
   assert.deepEqual([...seen], ['(m10)', '(m11)']);
 });

@@ -11,7 +11,9 @@ async function watching(t) {
   const events = [];
   const waiters = [];
   room.on('presence', ({ count, joined, left }) => {
-    events.push(`${count}${joined.map(({ connectionId }) => ` +${connectionId}`).join('')}${left.map(({ connectionId }) => ` -${connectionId}`).join('')}`);
+    events.push(
+      `${count}${joined.map(({ connectionId }) => ` +${connectionId}`).join('')}${left.map(({ connectionId }) => ` -${connectionId}`).join('')}`,
+    );
     waiters.splice(0).forEach((resolve) => resolve());
   });
   const subscribed = room.subscribe({ presence: true });
@@ -23,12 +25,22 @@ async function watching(t) {
 
 test('a snapshot in pages, and what changed meanwhile', async (t) => {
   const { room, peer, events, changed } = await watching(t);
-  peer.ack(await peer.expect('presence', { room: 'lobby' }), { version: 3, members: [member('~a'), member('~b')], more: true });
+  peer.ack(await peer.expect('presence', { room: 'lobby' }), {
+    version: 3,
+    members: [member('~a'), member('~b')],
+    more: true,
+  });
   const page = await peer.expect('presence', { after: '~b' });
-  peer.send({ type: 'presence', room: 'lobby', version: 4, leave: [member('~a')], join: [member('~d')] }, ack(page, { version: 4, members: [member('~c'), member('~d')], more: false }));
+  peer.send(
+    { type: 'presence', room: 'lobby', version: 4, leave: [member('~a')], join: [member('~d')] },
+    ack(page, { version: 4, members: [member('~c'), member('~d')], more: false }),
+  );
   await changed();
   assert.deepEqual(events, ['4 +~a +~b +~c +~d', '3 -~a']);
-  assert.deepEqual(room.members.map(({ info }) => info.name), ['b', 'c', 'd']);
+  assert.deepEqual(
+    room.members.map(({ info }) => info.name),
+    ['b', 'c', 'd'],
+  );
   assert.equal(room.memberCount, 3);
 });
 
@@ -63,7 +75,13 @@ test('after a reconnect only the difference is news', async (t) => {
   peer.drop();
   clock.advance((await gone).retryInMs);
   const other = await server.accept();
-  other.ack(await other.expect('subscribe', { presence: true }), { epoch: 'e', offset: 0, recovered: true, messages: [], more: false });
+  other.ack(await other.expect('subscribe', { presence: true }), {
+    epoch: 'e',
+    offset: 0,
+    recovered: true,
+    messages: [],
+    more: false,
+  });
   other.ack(await other.expect('presence'), { version: 1, members: [member('~b'), member('~c')], more: false });
   await changed();
   assert.deepEqual(events, ['2 +~a +~b', '2 +~c -~a']);

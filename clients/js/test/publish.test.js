@@ -29,12 +29,21 @@ test('a publish carries its options and a message id, and resolves with its plac
   const request = await peer.expect('publish', { room: 'lobby', data: { a: 1 }, event: 'move', echo: false });
   assert.match(request.message_id, /^[\w-]{22}$/);
   peer.ack(request, { epoch: 'e', offset: 5, timestamp: 7, duplicate: true });
-  assert.deepEqual(await publishing, { messageId: request.message_id, epoch: 'e', offset: 5, timestamp: 7, duplicate: true });
+  assert.deepEqual(await publishing, {
+    messageId: request.message_id,
+    epoch: 'e',
+    offset: 5,
+    timestamp: 7,
+    duplicate: true,
+  });
 });
 
 test('bytes travel as base64', async (t) => {
   const { server, linnet } = await setup(t);
-  linnet.room('lobby').publish(Uint8Array.of(1, 2, 3)).catch(() => {});
+  linnet
+    .room('lobby')
+    .publish(Uint8Array.of(1, 2, 3))
+    .catch(() => {});
   await (await server.accept()).expect('publish', { data: 'AQID', encoding: 'base64' });
 });
 
@@ -57,8 +66,12 @@ test('publishes wait for the connection, in order, up to the bound', async (t) =
   const published = [1, 2, 3].map((data) => room.publish(data));
   await assert.rejects(room.publish(4), { code: 'queue_full' });
   const peer = await server.accept();
-  for (const data of [1, 2, 3]) peer.ack(await peer.expect('publish', { data }), { epoch: 'e', offset: data, timestamp: 1 });
-  assert.deepEqual((await Promise.all(published)).map(({ offset }) => offset), [1, 2, 3]);
+  for (const data of [1, 2, 3])
+    peer.ack(await peer.expect('publish', { data }), { epoch: 'e', offset: data, timestamp: 1 });
+  assert.deepEqual(
+    (await Promise.all(published)).map(({ offset }) => offset),
+    [1, 2, 3],
+  );
 });
 
 test('`unavailable` is tried again with the same id, and keeps its place', async (t) => {
@@ -83,7 +96,12 @@ test('`outcome_unknown` is sent again with the same id', async (t) => {
   peer.refuse(request, 'outcome_unknown');
   await clock.timer(500);
   clock.advance(500);
-  peer.ack(await peer.expect('publish', { message_id: request.message_id }), { epoch: 'e', offset: 3, timestamp: 1, duplicate: true });
+  peer.ack(await peer.expect('publish', { message_id: request.message_id }), {
+    epoch: 'e',
+    offset: 3,
+    timestamp: 1,
+    duplicate: true,
+  });
   assert.equal((await publishing).duplicate, true);
 });
 
@@ -91,7 +109,11 @@ test('a lost connection: in a room with history the publish is repeated with the
   const parts = await inFlight(t, true);
   const peer = await drop(parts, parts.peer);
   await peer.expect('subscribe');
-  peer.ack(await peer.expect('publish', { message_id: parts.request.message_id }), { epoch: 'e', offset: 1, timestamp: 1 });
+  peer.ack(await peer.expect('publish', { message_id: parts.request.message_id }), {
+    epoch: 'e',
+    offset: 1,
+    timestamp: 1,
+  });
   await parts.publishing;
 });
 
@@ -167,7 +189,10 @@ test('an aborted publish that still waited is never sent', async (t) => {
   const { server, linnet } = await setup(t);
   const stop = new AbortController();
   const first = linnet.room('lobby').publish(1, { signal: stop.signal });
-  linnet.room('lobby').publish(2).catch(() => {});
+  linnet
+    .room('lobby')
+    .publish(2)
+    .catch(() => {});
   stop.abort();
   await assert.rejects(first, { name: 'AbortError' });
   await (await server.accept()).expect('publish', { data: 2 });

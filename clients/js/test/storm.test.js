@@ -71,7 +71,15 @@ class TinyGateway {
   handle(socket, frame) {
     const ack = (fields) => socket.deliver({ type: 'ack', id: frame.id, ...fields });
     if (frame.type === 'connect') {
-      socket.deliver({ type: 'connected', connection_id: '~c', session: 's', gateway: 'g', ping: 25, timeout: 10, limits: {} });
+      socket.deliver({
+        type: 'connected',
+        connection_id: '~c',
+        session: 's',
+        gateway: 'g',
+        ping: 25,
+        timeout: 10,
+        limits: {},
+      });
       ack({ connection_id: '~c', session: 's' });
     } else if (frame.type === 'subscribe') {
       const { since } = frame;
@@ -140,7 +148,10 @@ for (let seed = 1; seed <= 100; seed += 1) {
     assert.equal(room.position.offset, gateway.log.length);
     const jumps = offsets.filter((offset, at) => at > 0 && offset !== offsets[at - 1] + 1);
     if (gaps === 0) assert.deepEqual(jumps, [], `missing, repeated or out of order: ${offsets}`);
-    assert.ok(offsets.every((offset, at) => at === 0 || offset > offsets[at - 1]), `repeated or out of order: ${offsets}`);
+    assert.ok(
+      offsets.every((offset, at) => at === 0 || offset > offsets[at - 1]),
+      `repeated or out of order: ${offsets}`,
+    );
     assert.ok(gaps === 0 || forgets, 'a gap although everything was kept');
     linnet.close();
   });

@@ -49,8 +49,19 @@ const memory = {
 };
 
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-const dayTime = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const clockSeconds = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hourCycle: 'h23',
+});
+const dayTime = new Intl.DateTimeFormat(undefined, {
+  month: 'short',
+  day: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+});
 const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 const number = new Intl.NumberFormat();
 
@@ -79,12 +90,29 @@ function nameOf(id, info) {
 function avatar(name) {
   let hash = 0;
   for (const character of name) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  const element = make('span', `avatar hue-${hash % 8}`, [...name].find((character) => /[\p{L}\p{N}]/u.test(character))?.toUpperCase() ?? '·');
+  const element = make(
+    'span',
+    `avatar hue-${hash % 8}`,
+    [...name].find((character) => /[\p{L}\p{N}]/u.test(character))?.toUpperCase() ?? '·',
+  );
   element.setAttribute('aria-hidden', 'true');
   return element;
 }
 
-const BIRDS = ['Finch', 'Wren', 'Robin', 'Lark', 'Swift', 'Heron', 'Plover', 'Siskin', 'Dunlin', 'Avocet', 'Curlew', 'Thrush'];
+const BIRDS = [
+  'Finch',
+  'Wren',
+  'Robin',
+  'Lark',
+  'Swift',
+  'Heron',
+  'Plover',
+  'Siskin',
+  'Dunlin',
+  'Avocet',
+  'Curlew',
+  'Thrush',
+];
 const COLOURS = ['Amber', 'Russet', 'Slate', 'Ivory', 'Copper', 'Olive', 'Scarlet', 'Silver', 'Dusky', 'Golden'];
 const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
@@ -166,7 +194,7 @@ const speak = (() => {
 class RoomModel {
   items = [];
   unread = 0;
-  /** Own messages without an answer yet: {text, state, publish}. */
+  /** Own messages without an answer yet: {text, state, problem, again, forget}. */
   pending = new Set();
   draft = '';
   /** False once the server has nothing older. */
@@ -182,24 +210,26 @@ class RoomModel {
   kept;
   people = null;
   count;
+  #handlers = [];
 
   constructor(name) {
     this.name = name;
   }
 
   attach(linnet) {
+    this.detach();
     this.room = linnet.room(this.name);
-    const { room } = this;
-    room.on('message', (message) => this.add({ ...message, gateway: linnet.gateway }));
-    room.on('resumed', ({ missed, cause }) => this.caughtUp(missed, cause));
-    room.on('gap', (gap) => this.gap(gap));
-    room.on('state', () => draw());
-    room.on('presence', ({ members, count }) => {
+    const on = (type, handler) => this.#handlers.push(this.room.on(type, handler));
+    on('message', (message) => this.add({ ...message, gateway: linnet.gateway }));
+    on('resumed', ({ missed, cause }) => this.caughtUp(missed, cause));
+    on('gap', (gap) => this.gap(gap));
+    on('state', () => draw());
+    on('presence', ({ members, count }) => {
       this.people = members;
       this.count = count;
       draw();
     });
-    room.on('unsubscribed', ({ code, message }) => {
+    on('unsubscribed', ({ code, message }) => {
       this.problem = message || code;
       log('bad', `${this.name}: ${message || code}`, code);
       draw();
@@ -207,7 +237,7 @@ class RoomModel {
     this.problem = '';
     // Without a position to resume from, the stored messages come again.
     if (!this.kept) this.items = this.items.filter(({ offset }) => offset === undefined);
-    room.subscribe({ history: FIRST_PAGE, presence: true, since: this.kept }).then(
+    this.room.subscribe({ history: FIRST_PAGE, presence: true, since: this.kept }).then(
       () => {
         if (this.items.length >= FIRST_PAGE) this.earlier = true;
         draw();
@@ -217,6 +247,11 @@ class RoomModel {
     );
   }
 
+  /** Listens no longer: the room's object outlives this model. */
+  detach() {
+    for (const off of this.#handlers.splice(0)) off();
+  }
+
   add(message) {
     this.items.push(message);
     this.trim();
@@ -224,7 +259,9 @@ class RoomModel {
       if (!message.replayed && !isMe(message.from)) this.unread += 1;
     } else if (!this.following) this.below += 1;
     if (this === current && !message.replayed && !isMe(message.from)) {
-      speak(`${nameOf(message.from, message.info).name}: ${typeof message.data === 'string' ? message.data.slice(0, 200) : 'data'}`);
+      speak(
+        `${nameOf(message.from, message.info).name}: ${typeof message.data === 'string' ? message.data.slice(0, 200) : 'data'}`,
+      );
     }
     draw();
   }
@@ -253,7 +290,11 @@ class RoomModel {
       epoch_changed: 'since the room’s history was created anew',
     };
     this.note('warn', `Messages may be missing here, ${why[reason] ?? reason}`);
-    log('warn', `${this.name}: messages may be missing`, since && position ? `${reason}: had ${since.offset}, the room is at ${position.offset}` : reason);
+    log(
+      'warn',
+      `${this.name}: messages may be missing`,
+      since && position ? `${reason}: had ${since.offset}, the room is at ${position.offset}` : reason,
+    );
   }
 
   /** Remembers where to resume when the client is replaced. */
@@ -263,8 +304,9 @@ class RoomModel {
 
   trim() {
     const excess = this.items.length - MAX_KEPT;
-    // In large steps, and not under the eyes of someone who reads old messages.
-    if (excess < 500 || (!this.following && this.from < excess)) return;
+    // In large steps, and not under the eyes of someone who reads old messages, within reason.
+    const reading = !this.following && this.from < excess && excess < MAX_KEPT;
+    if (excess < 500 || reading) return;
     this.items.splice(0, excess);
     this.from = Math.max(0, this.from - excess);
     this.to = Math.max(0, this.to - excess);
@@ -344,6 +386,7 @@ function show(model) {
 
 function leave(model) {
   model.room.unsubscribe();
+  model.detach();
   rooms.delete(model.name);
   rememberRooms();
   log('', `Left ${model.name}`);
@@ -367,7 +410,12 @@ let startedAt = 0;
 let wasConnected = false;
 
 function start({ name, token, session }) {
-  linnet = new Linnet(new URL('ws', BASE), { name: name || undefined, token: token || undefined, session, WebSocket: ConsoleSocket });
+  linnet = new Linnet(new URL('ws', BASE), {
+    name: name || undefined,
+    token: token || undefined,
+    session,
+    WebSocket: ConsoleSocket,
+  });
   failure = null;
   const mine = linnet;
   const on = (type, handler) =>
@@ -386,19 +434,40 @@ function start({ name, token, session }) {
     wasConnected = true;
     myIds.add(userId ?? connectionId);
     const took = moved ? '' : ` in ${Math.max(1, Math.round(performance.now() - startedAt))} ms`;
-    log('good', `${moved ? 'Moved' : 'Connected'} to ${gateway}${took}`, userId ? `as ${userId}, ${connectionId}` : connectionId);
+    log(
+      'good',
+      `${moved ? 'Moved' : 'Connected'} to ${gateway}${took}`,
+      userId ? `as ${userId}, ${connectionId}` : connectionId,
+    );
     speak(`Connected to ${gateway}`);
   });
   on('disconnected', ({ code, reason, meaning, retryInMs }) => {
-    const then = { stop: 'do not come back', 'back-off': 'back off', soon: 'come back at once', careful: 'do not send the same again' }[describeClose(code).then];
+    const then = {
+      stop: 'do not come back',
+      'back-off': 'back off',
+      soon: 'come back at once',
+      careful: 'do not send the same again',
+    }[describeClose(code).then];
     const next = retryInMs > 0 ? `, next attempt in ${(retryInMs / 1000).toFixed(1)} s` : '';
-    log('bad', `${wasConnected ? 'Connection lost' : 'Attempt failed'}: ${code}${reason ? ` ${reason}` : ''}`, `${meaning}: ${then}${next}`);
+    log(
+      'bad',
+      `${wasConnected ? 'Connection lost' : 'Attempt failed'}: ${code}${reason ? ` ${reason}` : ''}`,
+      `${meaning}: ${then}${next}`,
+    );
     if (wasConnected) speak('Connection lost');
     wasConnected = false;
     if (retryInMs > 0) retryAt = performance.now() + retryInMs;
   });
-  on('moving', ({ gateway, withinMs }) => log('warn', `${gateway} is being drained`, `moving within ${seconds(withinMs)}`));
-  on('direct', ({ from, data, event }) => log('', `From ${short(from)}: ${event ? `${event} ` : ''}${typeof data === 'string' ? data : JSON.stringify(data)}`, 'to you alone'));
+  on('moving', ({ gateway, withinMs }) =>
+    log('warn', `${gateway} is being drained`, `moving within ${seconds(withinMs)}`),
+  );
+  on('direct', ({ from, data, event }) =>
+    log(
+      '',
+      `From ${short(from)}: ${event ? `${event} ` : ''}${typeof data === 'string' ? data : JSON.stringify(data)}`,
+      'to you alone',
+    ),
+  );
   on('error', (error) => {
     failure = error;
     // What ended a connection was logged as such.
@@ -460,7 +529,11 @@ const feed = {
     let head;
     for (const item of items) {
       let node = this.nodes.get(item);
-      if (!node) this.nodes.set(item, (node = item.note === undefined ? messageNode(item) : make('li', `note ${item.note}`, item.text)));
+      if (!node)
+        this.nodes.set(
+          item,
+          (node = item.note === undefined ? messageNode(item) : make('li', `note ${item.note}`, item.text)),
+        );
       if (node === cursor) cursor = cursor.nextSibling;
       else list.insertBefore(node, cursor);
       const same = together(head, item);
@@ -473,7 +546,9 @@ const feed = {
 /** Whether `item` goes without a name of its own, under the one at `head`. */
 function together(head, item) {
   if (!head || head.note !== undefined || item.note !== undefined) return false;
-  return head.from === item.from && head.info?.name === item.info?.name && item.timestamp - head.timestamp < SAME_SENDER_MS;
+  return (
+    head.from === item.from && head.info?.name === item.info?.name && item.timestamp - head.timestamp < SAME_SENDER_MS
+  );
 }
 
 function messageNode(message) {
@@ -485,13 +560,16 @@ function messageNode(message) {
   const time = make('time', '', timeOf(message.timestamp));
   time.dateTime = new Date(message.timestamp).toISOString();
   const meta = make('div', 'meta', time);
-  if (message.offset !== undefined) meta.append(make('span', 'offset', make('span', 'wide', 'offset '), String(message.offset)));
+  if (message.offset !== undefined)
+    meta.append(make('span', 'offset', make('span', 'wide', 'offset '), String(message.offset)));
   meta.title = [
     fullTime.format(message.timestamp),
     message.offset === undefined ? 'not kept' : `offset ${message.offset}`,
     `came through ${message.gateway ?? 'history'}${message.replayed ? ', replayed' : ''}`,
     message.from ? `from ${message.from}` : '',
-  ].filter(Boolean).join('\n');
+  ]
+    .filter(Boolean)
+    .join('\n');
   const body = make('div', 'body');
   if (message.event) body.append(make('span', 'event-name', message.event));
   body.append(content(message.data));
@@ -548,7 +626,9 @@ function drawStatus() {
   setText($('fact-gateway'), gateway ?? '–');
 
   const notice = {
-    waiting: offline ? 'You are offline, by choice. What you write is kept.' : `The connection was lost. Next attempt in ${Math.ceil(left / 1000)} s. What you write is sent then.`,
+    waiting: offline
+      ? 'You are offline, by choice. What you write is kept.'
+      : `The connection was lost. Next attempt in ${Math.ceil(left / 1000)} s. What you write is sent then.`,
     failed: `Not connected: ${failure?.message ?? 'the server refused'}.`,
   }[state];
   $('notice').hidden = !notice;
@@ -582,7 +662,10 @@ function drawRooms() {
       button.dataset.room = model.name;
       button.dataset.state = model.room.state;
       if (model === current) button.setAttribute('aria-current', 'true');
-      if (model.unread) button.append(make('span', 'badge', model.unread > 99 ? '99+' : String(model.unread), make('span', 'hidden', ' unread')));
+      if (model.unread)
+        button.append(
+          make('span', 'badge', model.unread > 99 ? '99+' : String(model.unread), make('span', 'hidden', ' unread')),
+        );
       button.addEventListener('click', () => {
         show(model);
         closeDrawers();
@@ -598,7 +681,11 @@ function drawRoom() {
   const model = current;
   const { room } = model;
   setText($('room-name'), model.name);
-  const states = { off: model.problem || 'Not joined', waiting: 'Waiting for the connection', resuming: 'Catching up…' };
+  const states = {
+    off: model.problem || 'Not joined',
+    waiting: 'Waiting for the connection',
+    resuming: 'Catching up…',
+  };
   const facts = [states[room.state]];
   if (room.state === 'live') {
     facts[0] = room.position ? `At offset ${room.position.offset}` : 'Live only, no history';
@@ -608,7 +695,9 @@ function drawRoom() {
 
   const scroll = $('scroll');
   // What someone reads stays where it is, whatever happens above it.
-  const anchor = model.following ? null : [...$('feed').children].find((node) => node.offsetTop + node.offsetHeight > scroll.scrollTop);
+  const anchor = model.following
+    ? null
+    : [...$('feed').children].find((node) => node.offsetTop + node.offsetHeight > scroll.scrollTop);
   const place = anchor?.offsetTop;
   feed.draw(model);
   drawPending(model);
@@ -618,7 +707,14 @@ function drawRoom() {
   const empty = $('empty');
   empty.hidden = model.items.length > 0 || model.pending.size > 0;
   if (!empty.hidden) {
-    setText(empty, model.problem ? `This room can not be joined.\n${model.problem}` : room.state === 'live' ? 'Nothing here yet.\nOpen this page in a second tab, and say hello.' : 'One moment…');
+    setText(
+      empty,
+      model.problem
+        ? `This room can not be joined.\n${model.problem}`
+        : room.state === 'live'
+          ? 'Nothing here yet.\nOpen this page in a second tab, and say hello.'
+          : 'One moment…',
+    );
   }
   // Everything fits, so that nothing is below.
   if (model.to === model.items.length && scroll.scrollHeight <= scroll.clientHeight) model.following = true;
@@ -632,10 +728,16 @@ function drawRoom() {
 
 function drawPending(model) {
   const nodes = [...model.pending].map((entry) => {
-    const said = { sending: linnet.state === 'connected' ? 'Sending…' : 'Will be sent when the connection is back', failed: `Not sent. ${entry.problem}` }[entry.state];
+    const said = {
+      sending: linnet.state === 'connected' ? 'Sending…' : 'Will be sent when the connection is back',
+      failed: `Not sent. ${entry.problem}`,
+    }[entry.state];
     const say = make('div', 'say', said);
     if (entry.state === 'failed') {
-      for (const [label, action] of [['Send again', entry.again], ['Discard', entry.forget]]) {
+      for (const [label, action] of [
+        ['Send again', entry.again],
+        ['Discard', entry.forget],
+      ]) {
         const button = make('button', 'quiet', label);
         button.type = 'button';
         button.addEventListener('click', action);
@@ -651,12 +753,21 @@ function drawPeople() {
   const { people, count, room } = current;
   $('people-count').textContent = count === undefined ? '' : number.format(count);
   document.querySelector('.people').classList.toggle('stale', room.state !== 'live');
-  const hint = people ? '' : count === undefined ? (room.state === 'live' ? 'This room does not tell who is here.' : '') : 'Too many to list.';
+  const hint = people
+    ? ''
+    : count === undefined
+      ? room.state === 'live'
+        ? 'This room does not tell who is here.'
+        : ''
+      : 'Too many to list.';
   setText($('people-hint'), hint);
   if (shown.people === people) return;
   shown.people = people;
   const me = linnet.connectionId;
-  const entries = (people ?? []).map((member) => ({ ...nameOf(member.userId ?? member.connectionId, member.info), mine: member.connectionId === me }));
+  const entries = (people ?? []).map((member) => ({
+    ...nameOf(member.userId ?? member.connectionId, member.info),
+    mine: member.connectionId === me,
+  }));
   entries.sort((a, b) => b.mine - a.mine || a.name.localeCompare(b.name));
   $('people').replaceChildren(
     ...entries.slice(0, 200).map(({ name, note, mine }) => {
@@ -792,17 +903,21 @@ $('jump').addEventListener('click', () => {
   toNewest();
   $('text').focus();
 });
-$('scroll').addEventListener('scroll', () => {
-  const { scrollTop, scrollHeight, clientHeight } = $('scroll');
-  const atEnd = scrollHeight - scrollTop - clientHeight < 40;
-  if (atEnd && !current.following && current.to < current.items.length) current.loadLater();
-  else if (atEnd === current.following) return;
-  else {
-    current.following = atEnd;
-    if (atEnd) current.below = 0;
-  }
-  draw();
-}, { passive: true });
+$('scroll').addEventListener(
+  'scroll',
+  () => {
+    const { scrollTop, scrollHeight, clientHeight } = $('scroll');
+    const atEnd = scrollHeight - scrollTop - clientHeight < 40;
+    if (atEnd && !current.following && current.to < current.items.length) current.loadLater();
+    else if (atEnd === current.following) return;
+    else {
+      current.following = atEnd;
+      if (atEnd) current.below = 0;
+    }
+    draw();
+  },
+  { passive: true },
+);
 
 $('retry').addEventListener('click', () => linnet.connect());
 $('drop').addEventListener('click', () => {

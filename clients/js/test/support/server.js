@@ -102,7 +102,8 @@ class Peer {
   async expect(type, fields = {}) {
     const frame = await this.next();
     assert.equal(frame.type, type, `expected ${type}, got ${JSON.stringify(frame)}`);
-    for (const [name, value] of Object.entries(fields)) assert.deepEqual(frame[name], value, `${name} of ${JSON.stringify(frame)}`);
+    for (const [name, value] of Object.entries(fields))
+      assert.deepEqual(frame[name], value, `${name} of ${JSON.stringify(frame)}`);
     return frame;
   }
 
