@@ -633,6 +633,7 @@ function drawStatus() {
   }[state];
   $('notice').hidden = !notice;
   if (notice) setText($('notice-text'), notice);
+  setText($('retry'), offline ? 'Go online' : 'Try now');
   if (state === 'waiting') setTimeout(draw, 250);
 }
 
@@ -919,7 +920,10 @@ $('scroll').addEventListener(
   { passive: true },
 );
 
-$('retry').addEventListener('click', () => linnet.connect());
+$('retry').addEventListener('click', () => {
+  if (offline) $('offline').click();
+  else linnet.connect();
+});
 $('drop').addEventListener('click', () => {
   log('warn', 'Dropping the connection');
   dropConnections();
