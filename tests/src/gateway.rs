@@ -128,6 +128,8 @@ impl Gateway {
             .args(["--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .args(args)
+            // What the caller debugs must not decide what a test sees.
+            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

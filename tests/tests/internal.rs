@@ -109,15 +109,18 @@ fn status_and_metrics_count_connections_rooms_messages_and_bytes() {
         gateway.metric_reaches("linnet_connections", 3.0).await;
         gateway.metric_reaches("linnet_rooms", 1.0).await;
         gateway
-            .metric_reaches("linnet_messages_in_total", 5.0)
+            .metric_reaches("linnet_messages_received_total", 5.0)
             .await;
         gateway
-            .metric_reaches("linnet_messages_out_total", 15.0)
+            .metric_reaches("linnet_messages_delivered_total", 15.0)
             .await;
-        assert!(gateway.metric("linnet_bytes_in_total").await > 200.0);
-        assert!(gateway.metric("linnet_bytes_out_total").await > 1000.0);
-        assert_eq!(gateway.metric("linnet_messages_in_total").await, 5.0);
-        assert_eq!(gateway.metric("linnet_messages_out_total").await, 15.0);
+        assert!(gateway.metric("linnet_received_bytes_total").await > 200.0);
+        assert!(gateway.metric("linnet_sent_bytes_total").await > 1000.0);
+        assert_eq!(gateway.metric("linnet_messages_received_total").await, 5.0);
+        assert_eq!(
+            gateway.metric("linnet_messages_delivered_total").await,
+            15.0
+        );
         assert_eq!(
             gateway
                 .metric("linnet_delivery_latency_seconds_count")
@@ -162,19 +165,19 @@ fn every_metric_has_its_help_and_its_type() {
                 assert!(told, "{} has no {kind}", sample.name);
             }
         }
-        for part in [
-            "connections",
-            "messages_in",
-            "messages_out",
-            "bytes_in",
-            "bytes_out",
-            "rooms",
-            "refused",
-            "slow_consumers",
-            "queue_bytes",
-            "latency_seconds",
+        for name in [
+            "linnet_connections",
+            "linnet_handshakes_refused_total",
+            "linnet_messages_received_total",
+            "linnet_messages_delivered_total",
+            "linnet_received_bytes_total",
+            "linnet_sent_bytes_total",
+            "linnet_rooms",
+            "linnet_slow_consumers_total",
+            "linnet_queue_bytes",
+            "linnet_delivery_latency_seconds_bucket",
         ] {
-            assert!(answer.body.contains(part), "no metric of {part}");
+            assert!(answer.body.contains(&format!("\n{name}")), "no {name}");
         }
     });
 }

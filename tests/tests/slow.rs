@@ -3,25 +3,13 @@
 
 use std::time::Duration;
 
-use linnet_tests::metrics::Sample;
 use linnet_tests::prelude::*;
 use linnet_tests::raw::{frame, op, text};
 
 const MIB: u64 = 1 << 20;
 
-/// How many connections were closed as slow, by `/metrics`.
-async fn slow_consumers(gateway: &Gateway) -> f64 {
-    let samples = gateway.metrics().await;
-    let slow = |sample: &&Sample| sample.name.contains("slow_consumer");
-    samples.iter().filter(slow).map(|sample| sample.value).sum()
-}
-
-async fn slow_consumers_reach(gateway: &Gateway, least: f64) {
-    until(("slow consumers", least), || async {
-        (slow_consumers(gateway).await >= least).then_some(())
-    })
-    .await;
-}
+/// Counts connections that were closed as slow.
+const SLOW: &str = "linnet_slow_consumers_total";
 
 /// A subscriber of `room` with a receive buffer of 4096 bytes that reads no further than its ack.
 async fn stuck(gateway: &Gateway, room: &str) -> Raw {
@@ -56,7 +44,7 @@ fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothin
             other.subscribe("hall").await;
             others.push(other);
         }
-        assert_eq!(slow_consumers(&gateway).await, 0.0);
+        assert_eq!(gateway.metric(SLOW).await, 0.0);
 
         let readers = others.into_iter().map(|mut other| {
             tokio::spawn(async move {
@@ -70,12 +58,8 @@ fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothin
         for reader in readers {
             reader.await.unwrap();
         }
-        slow_consumers_reach(&gateway, 1.0).await;
-        assert_eq!(
-            slow_consumers(&gateway).await,
-            1.0,
-            "only the one that stopped"
-        );
+        gateway.metric_reaches(SLOW, 1.0).await;
+        assert_eq!(gateway.metric(SLOW).await, 1.0, "only the one that stopped");
         // What was on the way may still arrive; then comes the code if it could be sent, else the bare end.
         let (code, reason) = stopped.closed().await;
         assert!(
@@ -91,7 +75,7 @@ fn a_slow_reader_that_reads_on_gets_the_documented_code() {
         let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "64Ki"}));
         let gateway = Gateway::start(&manifest).await;
         let slow = stuck(&gateway, "hall").await;
-        let gone = slow_consumers_reach(&gateway, 1.0);
+        let gone = gateway.metric_reaches(SLOW, 1.0);
         // Reads on only when the gateway has given it up; the close frame stands at the end of what was sent.
         let (_, ()) = tokio::join!(pour(&gateway, "hall", 60), gone);
         let mut slow = slow;
@@ -121,7 +105,7 @@ fn a_quiet_slow_reader_is_disconnected_when_its_backlog_has_not_moved() {
             }
         };
         tokio::select! {
-            () = slow_consumers_reach(&gateway, 1.0) => {}
+            () = gateway.metric_reaches(SLOW, 1.0) => {}
             () = alive => unreachable!(),
         }
     });
@@ -144,7 +128,7 @@ fn the_backlogs_of_many_slow_readers_are_bounded_together() {
             pour(&gateway, &format!("room{n}"), 512).await;
             most = most.max(gateway.rss().saturating_sub(before));
         }
-        slow_consumers_reach(&gateway, 1.0).await;
+        gateway.metric_reaches(SLOW, 1.0).await;
         assert!(most < 64 * MIB, "backlogs grew to {} MiB", most / MIB);
         // Still at work.
         pour(&gateway, "elsewhere", 1).await;
