@@ -68,11 +68,11 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let bursts = traffic(10, settings.pick(10.0, 0.3));
     let mut report = Report::new("fanout", "CPU time per delivery in a fan-out");
     report.method = format!(
-        "{} subscribers of one room, 128 bytes of data, JSON protocol, 20 messages/s; user + system time of the \
+        "{} subscribers of one room, 128 bytes of data, JSON protocol, {} messages/s; user + system time of the \
          server over the deliveries of a window, which starts after a second of warm-up. Each window has fresh \
          processes; the order alternates. The reference writes frames of the length that the gateway's frames were \
          measured to have; it has no publisher, while the gateway also reads and acknowledges each publish.",
-        single.subscribers
+        single.subscribers, single.schedule.per_second
     );
     let mut busiest: f64 = 0.0;
     for history in [false, true] {

@@ -34,7 +34,7 @@ metadata: {{name: bench}}
 spec:
   authentication: {{anonymous: Allow}}
   rooms: [{{match: \"*\", subscribe: Everyone, publish: Everyone, history: {mode}}}]
-{store}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: 10}}
+{store}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
   limits:
     messagesPerSecond: 100000
     messageBurst: 100000
@@ -42,7 +42,8 @@ spec:
     connectionsPerGateway: 100000
     sendQueueSize: 16Mi
 ",
-            self.heartbeat_seconds
+            self.heartbeat_seconds,
+            self.heartbeat_seconds.min(10)
         )
     }
 }
