@@ -213,6 +213,21 @@ fn a_direct_message_reaches_a_connection_by_its_id() {
 }
 
 #[test]
+fn a_direct_message_reaches_a_plain_client_as_a_payload() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried()).await;
+        let mut json = gateway.client().await;
+        json.subscribe("lobby").await;
+        let mut plain = gateway.plain("lobby").await;
+        plain.settle("who am I").await;
+        let me = json.next_of("message").await["from"].clone();
+        let send = json!({"type": "send", "to": me, "data": "psst"});
+        assert_eq!(json.ack(send).await["connections"], 1);
+        assert_eq!(plain.hear_text().await, "psst");
+    });
+}
+
+#[test]
 fn unsubscribing_ends_delivery_and_may_be_repeated() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

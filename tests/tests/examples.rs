@@ -24,8 +24,13 @@ fn chat_is_open_with_history_presence_and_a_page() {
         ann.skip_to("message").await;
         let history = ann.ack(json!({"type": "history", "room": "lobby"})).await;
         assert_eq!(history["messages"][0]["data"], "hello");
-        let members = ann.ack(json!({"type": "presence", "room": "lobby"})).await;
-        assert_eq!(members["members"][0]["info"]["name"], "Ann");
+        let gateway = &gateway;
+        until("Ann among the members", || async move {
+            let request = json!({"type": "presence", "room": "lobby"});
+            let members = gateway.client().await.ack(request).await;
+            (members["members"][0]["info"]["name"] == "Ann").then_some(())
+        })
+        .await;
         let mut plain = gateway.plain("lobby").await;
         plain.settle("hello from a script").await;
 

@@ -171,6 +171,25 @@ fn a_plain_handshake_needs_a_room_and_a_query_is_checked() {
 }
 
 #[test]
+fn a_token_is_refused_where_none_is_accepted_and_never_echoed() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried()).await;
+        let bearer = "Authorization: Bearer a.b.c";
+        let listed = "Sec-WebSocket-Protocol: linnet.v1.json, bearer.a.b.c";
+        for header in [bearer, listed] {
+            let answer = upgrade(&gateway, header).await;
+            assert_eq!(answer.status, 401, "{header}: {answer:?}");
+            assert!(!format!("{answer:?}").contains("a.b.c"), "{answer:?}");
+        }
+        let both = upgrade(&gateway, &format!("{bearer}\r\n{listed}")).await;
+        assert_eq!(both.status, 400, "two tokens in two places: {both:?}");
+        for line in gateway.log() {
+            assert!(!line.contains("a.b.c"), "a token in the log: {line}");
+        }
+    });
+}
+
+#[test]
 fn another_origin_is_refused_and_the_same_one_is_not() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

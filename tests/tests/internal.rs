@@ -154,7 +154,7 @@ fn every_metric_has_its_help_and_its_type() {
                 sample.name.starts_with("linnet_") || sample.name.starts_with("process_"),
                 "{sample:?}"
             );
-            let bare = ["_total", "_bucket", "_count", "_sum"]
+            let bare = ["_total", "_bucket", "_count", "_sum", "_info"]
                 .iter()
                 .find_map(|end| sample.name.strip_suffix(end));
             let named = [bare.unwrap_or(&sample.name), &sample.name];

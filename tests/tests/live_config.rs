@@ -165,8 +165,14 @@ fn history_and_presence_change_live() {
             "{history}"
         );
         client.subscribe("a").await;
-        let members = client.ack(json!({"type": "presence", "room": "a"})).await;
-        assert_eq!(members["members"][0]["connection_id"], client.id());
+        let gateway = &gateway;
+        let id = client.id();
+        until("a member", || async {
+            let request = json!({"type": "presence", "room": "a"});
+            let members = gateway.client().await.ack(request).await;
+            (members["members"][0]["connection_id"] == id).then_some(())
+        })
+        .await;
     });
 }
 

@@ -225,13 +225,23 @@ fn a_long_member_list_comes_in_pages() {
         }
         let mut expected: Vec<String> = members.iter().map(Client::id).collect();
         expected.sort();
-        let mut ann = gateway.client().await;
-        let first = snapshot(&mut ann, "full.a").await;
+        // A snapshot is as of the last merged frame, so the last who came may be missing for a moment.
+        let gateway = &gateway;
+        let (first, second) = until("130 members", || async move {
+            let mut ann = gateway.client().await;
+            let first = snapshot(&mut ann, "full.a").await;
+            let last = ids(&first["members"]).pop();
+            let next = json!({"type": "presence", "room": "full.a", "after": last});
+            let second = if first["more"] == true {
+                ann.ack(next).await
+            } else {
+                return None;
+            };
+            (ids(&second["members"]).len() == 30).then_some((first, second))
+        })
+        .await;
         let mut seen = ids(&first["members"]);
-        assert_eq!((seen.len(), &first["more"]), (100, &json!(true)));
-        let next = json!({"type": "presence", "room": "full.a", "after": seen[99]});
-        let second = ann.ack(next).await;
-        assert_eq!(second["more"], false, "{second}");
+        assert_eq!((seen.len(), &second["more"]), (100, &json!(false)));
         seen.extend(ids(&second["members"]));
         assert_eq!(seen, expected);
     });
@@ -245,7 +255,7 @@ fn a_room_without_presence_has_none_to_tell() {
         client.subscribe("elsewhere").await;
         let request = json!({"type": "presence", "room": "elsewhere"});
         client.refused(request, "no_presence").await;
-        let watch = json!({"type": "subscribe", "room": "elsewhere", "presence": true});
-        client.refused(watch, "no_presence").await;
+        // To ask for its frames is no error: a rule may switch presence on later.
+        watch(&mut client, "elsewhere").await;
     });
 }
