@@ -1,0 +1,249 @@
+//! What connects the gateways of a channel: the hub hands over [`Request`]s and takes [`Event`]s, and never waits.
+//!
+//! An implementation numbers and stores messages of rooms with history, passes those of rooms without, remembers
+//! `message_id`s, and carries presence and direct messages. [`embedded`] does so inside one process.
+
+pub mod embedded;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::config::Channel;
+use crate::message::Message;
+use crate::names::{ConnectionId, Epoch, Offset, RoomName, UserId};
+
+/// Ties an answer to its request; chosen by the hub.
+pub type Token = u64;
+
+/// What a broker does for the hub.
+pub trait Broker: Send {
+    /// Takes a request over at once. Its answer, where it has one, comes as an event with its token.
+    fn submit(&mut self, request: Request);
+
+    /// Appends what happened since the last call; pending only if that was nothing. Not calling it is how the hub says
+    /// that its queues are full: an implementation then keeps events back within bounds of its own.
+    fn poll_events(&mut self, context: &mut Context<'_>, events: &mut VecDeque<Event>) -> Poll<()>;
+
+    /// Applies what changed in the channel's configuration.
+    fn configure(&mut self, channel: &Arc<Channel>);
+}
+
+/// What the hub asks of a broker.
+#[derive(Debug)]
+pub enum Request {
+    /// Sends a message to its room; answered by [`Event::Published`] and, on every gateway that watches the room, by
+    /// [`Event::Message`]. `stored` rooms number and keep it.
+    Publish {
+        /// Names the answer.
+        token: Token,
+        /// The message, without offset and time.
+        message: Box<Message>,
+        /// Whether the room has history.
+        stored: bool,
+        /// Makes a repeat within the window the same message.
+        key: Option<DeduplicationKey>,
+    },
+    /// This gateway has subscribers of the room from now on.
+    Watch(RoomName),
+    /// It has none any more.
+    Unwatch(RoomName),
+    /// Reads stored messages beyond what the hub's ring holds; answered by [`Event::Read`].
+    Read {
+        /// Names the answer.
+        token: Token,
+        /// The room to read.
+        room: RoomName,
+        /// The last position that is known already.
+        after: Offset,
+        /// Most messages wanted.
+        limit: usize,
+    },
+    /// A connection of this gateway is in the room.
+    Join {
+        /// The room.
+        room: RoomName,
+        /// Who it is.
+        member: Member,
+    },
+    /// It is not any more.
+    Leave {
+        /// The room.
+        room: RoomName,
+        /// Which connection left.
+        connection: ConnectionId,
+    },
+    /// Sends to every connection of a user: [`Event::Direct`] on all gateways; answered by [`Event::DirectSent`].
+    Direct {
+        /// Names the answer.
+        token: Token,
+        /// The receiver.
+        to: UserId,
+        /// The message; its room is of no meaning.
+        message: Arc<Message>,
+    },
+    /// How many connections of this gateway took a direct message.
+    DirectTaken {
+        /// The event's.
+        token: Token,
+        /// Connections of the user here.
+        connections: usize,
+    },
+}
+
+/// What a broker tells the hub.
+#[derive(Debug)]
+pub enum Event {
+    /// A publish has come to its end.
+    Published {
+        /// The request's.
+        token: Token,
+        /// Where it stands, or why it does not.
+        result: Result<Receipt, PublishError>,
+    },
+    /// A message of a room that this gateway watches, in the order of offsets.
+    Message(Arc<Message>),
+    /// Messages of a room were missed.
+    Lost {
+        /// The room; `None`: any.
+        room: Option<RoomName>,
+        /// What happened.
+        reason: GapReason,
+    },
+    /// The store's life and the last position in it; sent first of all, and again when the store was re-created.
+    Position {
+        /// The current epoch.
+        epoch: Epoch,
+        /// The last position.
+        last: Offset,
+    },
+    /// The answer to [`Request::Read`].
+    Read {
+        /// The request's.
+        token: Token,
+        /// The messages, ascending, if nothing between can be missing.
+        complete: Option<Vec<Arc<Message>>>,
+    },
+    /// Somebody came to a room, on any gateway.
+    Joined {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        member: Member,
+    },
+    /// Somebody left a room.
+    Left {
+        /// The room.
+        room: RoomName,
+        /// Which connection.
+        connection: ConnectionId,
+    },
+    /// A direct message for a user who may have connections here.
+    Direct {
+        /// The receiver.
+        to: UserId,
+        /// The message.
+        message: Arc<Message>,
+        /// Names the hub's [`Request::DirectTaken`].
+        token: Token,
+    },
+    /// The answer to [`Request::Direct`].
+    DirectSent {
+        /// The request's.
+        token: Token,
+        /// Connections of the user on all gateways; 0: offline.
+        connections: usize,
+    },
+}
+
+/// One connection's entry in a room's presence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// Its user; `None` for an anonymous one.
+    pub user: Option<UserId>,
+    /// JSON text of what the client says of itself.
+    pub info: Option<Arc<str>>,
+}
+
+/// Where a published message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its position; `None` in a room without history.
+    pub offset: Option<Offset>,
+    /// Milliseconds since the Unix epoch.
+    pub timestamp: u64,
+    /// Whether it is a repeat of the message at `offset`.
+    pub duplicate: bool,
+}
+
+/// Why a publish did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Certainly not published.
+    #[error("the broker cannot be reached: not published, try again")]
+    Unavailable,
+    /// Sent, but not confirmed.
+    #[error("sent, but not confirmed: send it again with the same message_id")]
+    OutcomeUnknown,
+    /// Queues are full; not published.
+    #[error("the gateway's queues are full: not published, try again later")]
+    Overloaded,
+}
+
+/// Why messages were missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// The gateway fell behind what the store keeps.
+    Lagged,
+    /// The connection to the broker was lost.
+    BrokerReset,
+    /// The store was re-created.
+    EpochChanged,
+    /// Queues inside the gateway were full.
+    Overload,
+}
+
+impl GapReason {
+    /// The protocol's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lagged => "lagged",
+            Self::BrokerReset => "broker_reset",
+            Self::EpochChanged => "epoch_changed",
+            Self::Overload => "overload",
+        }
+    }
+}
+
+/// Names one publish of one publisher into one room: SHA-256 of (room, scope, `message_id`), length-prefixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DeduplicationKey([u8; 32]);
+
+impl DeduplicationKey {
+    /// `scope` is the publisher: its user, else its session secret.
+    pub fn new(room: &RoomName, scope: &[u8], message_id: &str) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        for part in [room.as_str().as_bytes(), scope, message_id.as_bytes()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deduplication_key_tells_room_scope_and_id_apart() {
+        let room = |name| RoomName::parse(name).unwrap();
+        let key = DeduplicationKey::new(&room("ab"), b"c", "d");
+        assert_eq!(key, DeduplicationKey::new(&room("ab"), b"c", "d"));
+        assert_ne!(key, DeduplicationKey::new(&room("a"), b"bc", "d"));
+        assert_ne!(key, DeduplicationKey::new(&room("ab"), b"cd", ""));
+    }
+}

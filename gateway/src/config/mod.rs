@@ -1,0 +1,92 @@
+//! The channel as the gateway uses it: compiled once from a manifest, shared, replaced whole when the file changes.
+
+pub mod limits;
+pub mod rules;
+pub mod watch;
+
+use std::time::Duration;
+
+use linnet_crds::RealtimeChannel;
+use linnet_crds::toggle::Permission;
+use linnet_crds::transports::Compression;
+
+pub use limits::Limits;
+pub use rules::{Access, PresenceMode, Rule, Rules};
+
+/// One channel, ready to serve.
+#[derive(Debug)]
+pub struct Channel {
+    /// The manifest's `metadata.name`.
+    pub name: String,
+    /// What is allowed in which room.
+    pub rules: Rules,
+    /// Bounds on clients and on the gateway as a whole.
+    pub limits: Limits,
+    /// How dead connections are found.
+    pub heartbeat: Heartbeat,
+    /// How many messages rooms keep; `None` where the channel has no history.
+    pub history: Option<History>,
+    /// Window over which a stopping gateway moves its connections.
+    pub drain: Duration,
+    /// Whether permessage-deflate is negotiated.
+    pub compression: bool,
+    /// Public path prefix; begins and ends with `/`.
+    pub path: String,
+    /// Whether the console page is served.
+    pub console: bool,
+    /// Whether a client without a token gets a session.
+    pub anonymous: bool,
+    /// Exact origins that browsers may come from; empty: the Origin's host must equal Host's.
+    pub allowed_origins: Vec<String>,
+    /// Least severe level that is logged.
+    pub log_level: &'static str,
+}
+
+/// `spec.heartbeat`.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat {
+    /// Silence after which the server pings.
+    pub interval: Duration,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+/// `spec.history`, as far as a gateway acts on it.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    /// Messages that a room keeps at most.
+    pub max_messages_per_room: usize,
+    /// Age at which a message goes.
+    pub max_age: Duration,
+    /// For how long a `message_id` is remembered.
+    pub deduplication: Duration,
+}
+
+impl Channel {
+    /// Compiles a valid manifest.
+    pub fn compile(manifest: &RealtimeChannel) -> Self {
+        let spec = &manifest.spec;
+        let path = spec.expose.path.trim_matches('/');
+        Self {
+            name: manifest.metadata.name.clone().unwrap_or_default(),
+            rules: Rules::compile(&spec.rooms, spec.history.is_some()),
+            limits: Limits::compile(&spec.limits),
+            heartbeat: Heartbeat {
+                interval: Duration::from_secs(spec.heartbeat.interval_seconds.into()),
+                timeout: Duration::from_secs(spec.heartbeat.timeout_seconds.into()),
+            },
+            history: spec.history.as_ref().map(|history| History {
+                max_messages_per_room: history.max_messages_per_room as usize,
+                max_age: Duration::from_secs(history.max_age_seconds.into()),
+                deduplication: Duration::from_secs(history.deduplication_seconds.into()),
+            }),
+            drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
+            compression: spec.transports.web_socket.compression == Compression::PerMessage,
+            path: if path.is_empty() { "/".into() } else { format!("/{path}/") },
+            console: spec.console.is_enabled(),
+            anonymous: spec.authentication.anonymous == Permission::Allow,
+            allowed_origins: spec.authentication.allowed_origins.clone(),
+            log_level: spec.telemetry.log_level.as_str(),
+        }
+    }
+}

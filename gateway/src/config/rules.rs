@@ -1,0 +1,189 @@
+//! `spec.rooms`: which rule covers a room, and what it allows.
+
+pub use linnet_crds::rooms::{Access, PresenceMode};
+use linnet_crds::rooms::RoomRule;
+
+/// The template that stands for the session's user in a `match`.
+const USER: &str = "{user_id}";
+
+/// All rules of a channel; the first that matches covers a room, a built-in last one covers all others.
+#[derive(Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    last: Rule,
+}
+
+/// One compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    pattern: Vec<Segment>,
+    /// Who may subscribe, and so see presence and history.
+    pub subscribe: Access,
+    /// Who may publish.
+    pub publish: Access,
+    /// What is told of who is in the room.
+    pub presence: PresenceMode,
+    /// Members beyond which `Full` becomes `Count`.
+    pub max_members: usize,
+    /// Whether the room keeps messages.
+    pub history: bool,
+}
+
+/// A part of a pattern: text that must stand there, any run of characters, or the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Text(String),
+    Any,
+    User,
+}
+
+impl Rules {
+    /// Compiles `spec.rooms`.
+    pub fn compile(rules: &[RoomRule], channel_has_history: bool) -> Self {
+        Self {
+            rules: rules.iter().map(|rule| Rule::compile(rule, channel_has_history)).collect(),
+            last: Rule::compile(&RoomRule::built_in(), channel_has_history),
+        }
+    }
+
+    /// The rule that decides what `user` may do in `room`.
+    pub fn for_user(&self, room: &str, user: &str) -> &Rule {
+        self.first(|pattern| matches(pattern, room, Some(user)))
+    }
+
+    /// The rule that decides what the room itself is (history, presence), the same for every user: a `{user_id}` stands
+    /// for any user here.
+    pub fn for_room(&self, room: &str) -> &Rule {
+        self.first(|pattern| matches(pattern, room, None))
+    }
+
+    /// Whether both keep messages in the same rooms.
+    pub fn keep_alike(&self, other: &Self) -> bool {
+        let shape = |rules: &Self| {
+            let all = rules.rules.iter().chain([&rules.last]);
+            all.map(|rule| (rule.pattern.clone(), rule.history)).collect::<Vec<_>>()
+        };
+        shape(self) == shape(other)
+    }
+
+    fn first(&self, matches: impl Fn(&[Segment]) -> bool) -> &Rule {
+        self.rules.iter().find(|rule| matches(&rule.pattern)).unwrap_or(&self.last)
+    }
+}
+
+impl Rule {
+    fn compile(rule: &RoomRule, channel_has_history: bool) -> Self {
+        Self {
+            pattern: segments(&rule.pattern),
+            subscribe: rule.subscribe,
+            publish: rule.publish,
+            presence: rule.presence.mode,
+            max_members: rule.presence.max_members as usize,
+            history: channel_has_history && rule.history.is_enabled(),
+        }
+    }
+}
+
+fn segments(pattern: &str) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for (index, part) in pattern.split(USER).enumerate() {
+        if index > 0 {
+            segments.push(Segment::User);
+        }
+        for (index, text) in part.split('*').enumerate() {
+            if index > 0 && segments.last() != Some(&Segment::Any) {
+                segments.push(Segment::Any);
+            }
+            if !text.is_empty() {
+                segments.push(Segment::Text(text.into()));
+            }
+        }
+    }
+    segments
+}
+
+/// Matches in O(pattern × name): remembers only the last wildcard, which may always take more. Without a user,
+/// `{user_id}` is a wildcard too.
+fn matches(pattern: &[Segment], name: &str, user: Option<&str>) -> bool {
+    let (mut segment, mut rest) = (0, name);
+    let mut retry: Option<(usize, &str)> = None;
+    loop {
+        let literal = match pattern.get(segment) {
+            Some(Segment::Text(text)) => Some(text.as_str()),
+            Some(Segment::User) => user,
+            Some(Segment::Any) => None,
+            None if rest.is_empty() => return true,
+            None => Some("\0"), // no room name holds it: the wildcard before must take more
+        };
+        match literal {
+            None => {
+                segment += 1;
+                retry = Some((segment, rest));
+            }
+            Some(text) => match rest.strip_prefix(text) {
+                Some(after) => {
+                    segment += 1;
+                    rest = after;
+                }
+                None => {
+                    let Some((after_wildcard, from)) = retry else { return false };
+                    let Some(skipped) = from.chars().next() else { return false };
+                    rest = &from[skipped.len_utf8()..];
+                    segment = after_wildcard;
+                    retry = Some((after_wildcard, rest));
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_match(pattern: &str, name: &str, user: Option<&str>) -> bool {
+        matches(&segments(pattern), name, user)
+    }
+
+    #[test]
+    fn a_star_is_any_run_of_characters_dots_included() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", "anything.at.all", true),
+            ("orders.*", "orders.eu.1", true),
+            ("orders.*", "orders", false),
+            ("*.log", "a.log.log", true),
+            ("a*b*c", "a1b2b3c", true),
+            ("a*b*c", "a1b2b3", false),
+            ("lobby", "lobby", true),
+            ("lobby", "lobby2", false),
+            ("**", "x", true),
+            ("*ü*", "größe über", true),
+        ] {
+            assert_eq!(is_match(pattern, name, Some("ann")), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_user_template_is_the_session_user_only() {
+        assert!(is_match("user.{user_id}.*", "user.ann.x", Some("ann")));
+        assert!(!is_match("user.{user_id}.*", "user.bob.x", Some("ann")));
+        assert!(is_match("dm.{user_id}-*", "dm.ann-bob", Some("ann")));
+        assert!(is_match("user.{user_id}.*", "user.bob.x", None));
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins_and_a_built_in_one_covers_the_rest() {
+        let mut closed = RoomRule::new("closed.*");
+        closed.publish = Access::Nobody;
+        let rules = Rules::compile(&[closed, RoomRule::new("closed.open")], true);
+        assert_eq!(rules.for_room("closed.open").publish, Access::Nobody);
+        assert_eq!(rules.for_room("other").publish, Access::Everyone);
+    }
+
+    #[test]
+    fn history_needs_the_channels_history() {
+        assert!(Rules::compile(&[], true).for_room("x").history);
+        assert!(!Rules::compile(&[], false).for_room("x").history);
+    }
+}

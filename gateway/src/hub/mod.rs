@@ -1,0 +1,19 @@
+//! The hub knows rooms: who is in them, what they keep, and what happens to a message between the broker and the
+//! shards. It runs on one thread; [`actor`] drives it, [`state::Hub`] holds no IO.
+
+pub mod actor;
+pub mod command;
+pub mod delivery;
+mod lru;
+pub mod presence;
+pub mod ring;
+mod room;
+pub mod state;
+mod users;
+
+pub use actor::HubHandle;
+pub use command::{Address, Command, CommandKind};
+pub use delivery::{Answer, Delivery, Outlet};
+
+#[cfg(test)]
+mod tests;

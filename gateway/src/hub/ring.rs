@@ -1,0 +1,222 @@
+//! The newest messages of a room, and the floor above which none is missing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::message::Message;
+use crate::names::Offset;
+use crate::protocol::HistoryRange;
+
+/// Most messages of a page.
+pub const PAGE_MESSAGES: usize = 100;
+/// Most bytes of a page's payloads, unless one message alone is larger.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// Memory of a room that keeps messages, beside them: its entries in the hub's tables and the ring itself.
+const RING_FOOTPRINT: usize = 640;
+/// Memory of a message's place in a ring that has grown by doubling.
+const SLOT_FOOTPRINT: usize = 16;
+
+/// A room's newest messages, ascending by offset.
+#[derive(Debug)]
+pub struct Ring {
+    messages: VecDeque<Arc<Message>>,
+    footprint: usize,
+    floor: Offset,
+}
+
+/// A run of messages and whether more follow in the same direction.
+#[derive(Debug)]
+pub struct Page {
+    /// Ascending.
+    pub messages: Vec<Arc<Message>>,
+    /// Whether the ring has more.
+    pub more: bool,
+}
+
+impl Ring {
+    /// An empty ring in which nothing above `floor` is missing.
+    pub fn new(floor: Offset) -> Self {
+        Self { messages: VecDeque::new(), footprint: 0, floor }
+    }
+
+    /// All messages of the room above this offset are in the ring.
+    pub fn floor(&self) -> Offset {
+        self.floor
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn footprint(&self) -> usize {
+        self.footprint
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Timestamp of the newest message.
+    pub fn newest(&self) -> Option<u64> {
+        self.messages.back().map(|message| message.timestamp)
+    }
+
+    /// Adds the newest message and lets go what is over `max`.
+    pub fn push(&mut self, message: Arc<Message>, max: usize) {
+        if self.messages.is_empty() {
+            self.footprint = RING_FOOTPRINT;
+        }
+        self.footprint += message.footprint() + SLOT_FOOTPRINT;
+        self.messages.push_back(message);
+        self.truncate(max);
+    }
+
+    /// Lets go the oldest beyond `max`.
+    pub fn truncate(&mut self, max: usize) {
+        while self.messages.len() > max {
+            self.pop();
+        }
+    }
+
+    /// Lets go what is older than `max_age` at `now`, in milliseconds since the Unix epoch.
+    pub fn expire(&mut self, now: u64, max_age: Duration) {
+        let oldest = now.saturating_sub(max_age.as_millis() as u64);
+        while self.messages.front().is_some_and(|message| message.timestamp < oldest) {
+            self.pop();
+        }
+    }
+
+    /// Lets go everything; nothing at or below `floor` can be proven complete from now on.
+    pub fn clear(&mut self, floor: Offset) {
+        let last = self.messages.back().and_then(|message| message.offset).unwrap_or_default();
+        *self = Self::new(self.floor.max(last).max(floor));
+    }
+
+    fn pop(&mut self) {
+        if let Some(message) = self.messages.pop_front() {
+            self.footprint -= message.footprint() + SLOT_FOOTPRINT;
+            self.floor = message.offset.unwrap_or(self.floor);
+        }
+        if self.messages.is_empty() {
+            *self = Self::new(self.floor);
+        }
+    }
+
+    /// The messages after `since`: at most `limit` and `bytes` of payload, at least one.
+    pub fn after(&self, since: Offset, limit: usize, bytes: usize) -> Page {
+        let start = self.messages.partition_point(|message| message.offset <= Some(since));
+        let messages = bounded(self.messages.range(start..), limit, bytes);
+        let more = start + messages.len() < self.messages.len();
+        Page { messages, more }
+    }
+
+    /// A page of the room's messages for `history`.
+    pub fn read(&self, range: HistoryRange, limit: usize, bytes: usize) -> Page {
+        let end = match range {
+            HistoryRange::After(after) => return self.after(after, limit, bytes),
+            HistoryRange::Newest => self.messages.len(),
+            HistoryRange::Before(before) => self.messages.partition_point(|message| message.offset < Some(before)),
+        };
+        let mut messages = bounded(self.messages.range(..end).rev(), limit, bytes);
+        messages.reverse();
+        let more = messages.len() < end;
+        Page { messages, more }
+    }
+}
+
+/// Takes messages while they fit a page, at least one.
+fn bounded<'a>(
+    messages: impl Iterator<Item = &'a Arc<Message>>,
+    limit: usize,
+    bytes: usize,
+) -> Vec<Arc<Message>> {
+    let mut taken = 0;
+    let fits = |message: &&Arc<Message>| {
+        let first = taken == 0;
+        taken += message.data.len() + 1;
+        first || taken <= bytes
+    };
+    messages.take(limit.min(PAGE_MESSAGES)).take_while(fits).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Payload;
+    use crate::names::{ConnectionId, RoomName, UserId};
+
+    fn message(offset: u64, size: usize) -> Arc<Message> {
+        Arc::new(Message {
+            room: RoomName::parse("r").unwrap(),
+            offset: Some(Offset(offset)),
+            timestamp: offset,
+            from: UserId::anonymous(ConnectionId::random()),
+            event: None,
+            data: Payload::Text("x".repeat(size).into()),
+            info: None,
+            skip: None,
+        })
+    }
+
+    fn ring(offsets: &[u64], max: usize) -> Ring {
+        let mut ring = Ring::new(Offset(0));
+        for offset in offsets {
+            ring.push(message(*offset, 10), max);
+        }
+        ring
+    }
+
+    fn offsets(page: &Page) -> Vec<u64> {
+        page.messages.iter().map(|message| message.offset.unwrap().0).collect()
+    }
+
+    #[test]
+    fn the_floor_is_the_newest_message_that_was_let_go() {
+        let ring = ring(&[3, 5, 9, 12], 2);
+        assert_eq!(ring.floor(), Offset(5));
+        assert_eq!(offsets(&ring.after(Offset(5), 100, PAGE_BYTES)), [9, 12]);
+    }
+
+    #[test]
+    fn pages_end_at_the_limit_or_at_256_kib_and_say_whether_more_follows() {
+        let all: Vec<u64> = (1..=250).collect();
+        let ring = ring(&all, 1000);
+        let page = ring.after(Offset(0), 1000, PAGE_BYTES);
+        assert_eq!((page.messages.len(), page.more), (100, true));
+        let page = ring.after(Offset(200), 100, PAGE_BYTES);
+        assert_eq!((page.messages.len(), page.more), (50, false));
+
+        let mut large = Ring::new(Offset(0));
+        for offset in 1..=3 {
+            large.push(message(offset, 200 * 1024), 10);
+        }
+        assert_eq!(offsets(&large.after(Offset(0), 100, PAGE_BYTES)), [1]);
+        assert!(large.after(Offset(0), 100, PAGE_BYTES).more);
+    }
+
+    #[test]
+    fn history_reads_newest_before_and_after_in_ascending_order() {
+        let ring = ring(&[1, 2, 3, 4, 5], 100);
+        let newest = ring.read(HistoryRange::Newest, 2, PAGE_BYTES);
+        assert_eq!((offsets(&newest), newest.more), (vec![4, 5], true));
+        let before = ring.read(HistoryRange::Before(Offset(3)), 5, PAGE_BYTES);
+        assert_eq!((offsets(&before), before.more), (vec![1, 2], false));
+        let after = ring.read(HistoryRange::After(Offset(3)), 1, PAGE_BYTES);
+        assert_eq!((offsets(&after), after.more), (vec![4], true));
+    }
+
+    #[test]
+    fn expiry_lets_go_what_is_too_old_and_raises_the_floor() {
+        let mut ring = ring(&[1000, 2000, 3000], 100);
+        ring.expire(3500, Duration::from_secs(1));
+        assert_eq!((ring.floor(), ring.is_empty()), (Offset(2000), false));
+        ring.expire(9000, Duration::from_secs(1));
+        assert_eq!((ring.floor(), ring.is_empty(), ring.footprint()), (Offset(3000), true, 0));
+    }
+
+    #[test]
+    fn a_cleared_ring_proves_nothing_up_to_its_last_message() {
+        let mut ring = ring(&[1, 7], 100);
+        ring.clear(Offset(0));
+        assert_eq!((ring.floor(), ring.footprint()), (Offset(7), 0));
+    }
+}

@@ -1,0 +1,1 @@
+//! The hub with the embedded broker, driven by hand.

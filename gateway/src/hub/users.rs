@@ -1,0 +1,80 @@
+//! Which connections a user has on this gateway.
+
+use std::collections::HashMap;
+
+use super::Address;
+use crate::names::{ConnectionId, UserId};
+
+/// Connections by user, oldest first; an anonymous connection is a user of its own.
+#[derive(Debug, Default)]
+pub struct Users {
+    named: HashMap<UserId, Vec<Address>>,
+    anonymous: HashMap<ConnectionId, Address>,
+}
+
+impl Users {
+    /// Adds a connection. Gives the oldest one of the same user if there are more than `max` now.
+    pub fn add(&mut self, connection: ConnectionId, user: Option<&UserId>, address: Address, max: usize) -> Option<Address> {
+        let Some(user) = user else {
+            self.anonymous.insert(connection, address);
+            return None;
+        };
+        self.anonymous.remove(&connection);
+        let addresses = self.named.entry(user.clone()).or_default();
+        addresses.push(address);
+        (addresses.len() > max).then(|| addresses.remove(0))
+    }
+
+    /// Removes a connection.
+    pub fn remove(&mut self, connection: ConnectionId, user: Option<&UserId>, address: Address) {
+        let Some(user) = user else {
+            self.anonymous.remove(&connection);
+            return;
+        };
+        if let Some(addresses) = self.named.get_mut(user) {
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() {
+                self.named.remove(user);
+            }
+        }
+    }
+
+    /// The connections of a user, or the anonymous connection of that name.
+    pub fn find(&self, user: &UserId) -> Vec<Address> {
+        match ConnectionId::parse(user.as_str()) {
+            Some(connection) => self.anonymous.get(&connection).copied().into_iter().collect(),
+            None => self.named.get(user).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(slot: u32) -> Address {
+        Address { shard: 0, slot, generation: 0 }
+    }
+
+    #[test]
+    fn over_the_limit_the_oldest_connection_of_a_user_is_replaced() {
+        let mut users = Users::default();
+        let ann = UserId::from_token("ann").unwrap();
+        let ids: Vec<ConnectionId> = (0..3).map(|_| ConnectionId::random()).collect();
+        assert_eq!(users.add(ids[0], Some(&ann), address(0), 2), None);
+        assert_eq!(users.add(ids[1], Some(&ann), address(1), 2), None);
+        assert_eq!(users.add(ids[2], Some(&ann), address(2), 2), Some(address(0)));
+        users.remove(ids[0], Some(&ann), address(0));
+        assert_eq!(users.find(&ann), [address(1), address(2)]);
+    }
+
+    #[test]
+    fn an_anonymous_connection_is_found_by_its_id_alone() {
+        let mut users = Users::default();
+        let id = ConnectionId::random();
+        users.add(id, None, address(7), 1);
+        assert_eq!(users.find(&UserId::anonymous(id)), [address(7)]);
+        users.remove(id, None, address(7));
+        assert!(users.find(&UserId::anonymous(id)).is_empty());
+    }
+}

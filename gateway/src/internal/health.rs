@@ -1,0 +1,64 @@
+//! Whether the gateway lives, is ready, and what it is at.
+
+use std::fmt::Write;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Internal;
+
+/// Answers as long as the process runs its loop: a gateway that drains or has a broken manifest is
+/// not to be killed for it.
+pub(super) async fn live() -> &'static str {
+    "alive\n"
+}
+
+/// 200 when clients may be sent here, else 503 and the reasons, one a line. What is wrong without
+/// being a reason to send nobody stands in the body of a 200.
+pub(super) async fn ready(State(internal): State<Internal>) -> (StatusCode, String) {
+    let reasons = internal.lifecycle.unready();
+    let (status, mut body) = match reasons {
+        [] => (StatusCode::OK, "ready\n".to_owned()),
+        reasons => {
+            let lines = reasons.iter().map(|reason| format!("{reason}\n"));
+            (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
+        }
+    };
+    if let Some(error) = &internal.config.status().error {
+        for problem in error.lines() {
+            // Writing to a string can't fail.
+            let _ = writeln!(
+                body,
+                "warning: the manifest's last change is not in force: {problem}"
+            );
+        }
+    }
+    (status, body)
+}
+
+/// The state as the operator reads it (DESIGN §8).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status {
+    name: String,
+    version: &'static str,
+    connections: usize,
+    draining: bool,
+    config_hash: String,
+    config_error: Option<String>,
+}
+
+/// The state.
+pub(super) async fn status(State(internal): State<Internal>) -> Json<Status> {
+    let config = internal.config.status();
+    Json(Status {
+        name: internal.name.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        connections: internal.public.connections(),
+        draining: internal.lifecycle.is_draining(),
+        config_hash: config.hash.to_string(),
+        config_error: config.error.as_deref().map(str::to_owned),
+    })
+}

@@ -1,0 +1,268 @@
+//! What is measured, under which name: added up from the counters of all parts at every scrape.
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Unit;
+
+use crate::config::watch::Watched;
+use crate::metrics::{Counter, DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
+use crate::protocol::ErrorCode;
+use crate::transport::http::{HttpMetrics, Reason};
+
+/// The counters of all parts.
+pub struct GatewayMetrics {
+    /// One set a shard.
+    pub shards: Vec<Arc<ShardMetrics>>,
+    /// The hub's.
+    pub hub: Arc<HubMetrics>,
+    /// The public port's.
+    pub http: Arc<HttpMetrics>,
+    /// Which configuration is in force.
+    pub config: Arc<Watched>,
+}
+
+impl Debug for GatewayMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayMetrics").finish_non_exhaustive()
+    }
+}
+
+impl Collector for GatewayMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        page.metric("linnet_build", "This gateway", None, &build)?;
+        self.connections(&mut page)?;
+        self.messages(&mut page)?;
+        self.queues(&mut page)?;
+        self.rooms(&mut page)?;
+        let valid = i64::from(self.config.status().error.is_none());
+        page.gauge(
+            "linnet_config_valid",
+            "1 where the manifest's file is in force as it is, 0 where an older one is",
+            None,
+            valid.unsigned_abs(),
+        )
+    }
+}
+
+impl GatewayMetrics {
+    fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            "linnet_connections",
+            "Connections that are open",
+            None,
+            self.sum(|shard| &shard.connections),
+        )?;
+        page.counter(
+            "linnet_connections_opened",
+            "Connections since the start",
+            None,
+            self.sum(|shard| &shard.connections_opened),
+        )?;
+        let codes = ErrorCode::ALL.into_iter().enumerate();
+        let closed = codes.map(|(index, code)| {
+            let count = self.sum(|shard| &shard.closes[index]);
+            ([("code", code.as_str())], count)
+        });
+        page.counters(
+            "linnet_connections_closed",
+            "Connections that the gateway closed, by error code",
+            closed,
+        )?;
+        let reasons = Reason::ALL.into_iter();
+        let refused =
+            reasons.map(|reason| ([("reason", reason.as_str())], self.http.refused(reason)));
+        page.counters(
+            "linnet_handshakes_refused",
+            "Connections that did not become a WebSocket, by reason",
+            refused,
+        )
+    }
+
+    fn messages(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.counter(
+            "linnet_messages_received",
+            "Messages that clients published or sent",
+            None,
+            self.sum(|shard| &shard.messages_in),
+        )?;
+        page.counter(
+            "linnet_messages_delivered",
+            "Messages written to clients, counted once for each",
+            None,
+            self.sum(|shard| &shard.messages_out),
+        )?;
+        page.counter(
+            "linnet_received",
+            "Bytes read from WebSockets",
+            Some(&Unit::Bytes),
+            self.sum(|shard| &shard.bytes_in),
+        )?;
+        page.counter(
+            "linnet_sent",
+            "Bytes written to WebSockets",
+            Some(&Unit::Bytes),
+            self.sum(|shard| &shard.bytes_out),
+        )?;
+        let codes = ErrorCode::ALL.into_iter().enumerate();
+        let refusals = codes.map(|(index, code)| {
+            let count = self.sum(|shard| &shard.refusals[index]);
+            ([("code", code.as_str())], count)
+        });
+        page.counters(
+            "linnet_request_refusals",
+            "Requests of clients that were answered by an error, by its code",
+            refusals,
+        )?;
+        self.delivery(page)
+    }
+
+    fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
+        let beyond = DELIVERY_BUCKETS.len();
+        let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::MAX]); // written as +Inf
+        let buckets: Vec<(f64, u64)> = bounds
+            .zip(0..=beyond)
+            .map(|(bound, index)| (bound, self.sum(|shard| &shard.delivery.buckets[index])))
+            .collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a sum of 52 bits of nanoseconds is 52 days of waiting"
+        )]
+        let sum = self.sum(|shard| &shard.delivery.sum_nanos) as f64 / 1e9;
+        let mut metric = page.0.encode_descriptor(
+            "linnet_delivery_latency",
+            "Time from publishing a message to writing it to a client",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    fn queues(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            "linnet_queue",
+            "Bytes that wait for clients that read slowly",
+            Some(&Unit::Bytes),
+            self.sum(|shard| &shard.backlog_bytes),
+        )?;
+        page.gauge(
+            "linnet_backlogged_connections",
+            "Connections that something waits for",
+            None,
+            self.sum(|shard| &shard.backlogged),
+        )?;
+        page.counter(
+            "linnet_slow_consumers",
+            "Connections closed because they did not read fast enough",
+            None,
+            self.sum(|shard| &shard.slow_consumers),
+        )
+    }
+
+    fn rooms(&self, page: &mut Page<'_>) -> fmt::Result {
+        let hub = &self.hub;
+        page.gauge("linnet_rooms", "Rooms in memory", None, hub.rooms.get())?;
+        page.gauge(
+            "linnet_subscriptions",
+            "Subscriptions that are live",
+            None,
+            hub.subscriptions.get(),
+        )?;
+        page.counter(
+            "linnet_published",
+            "Messages accepted from publishers",
+            None,
+            hub.published.get(),
+        )?;
+        page.counter(
+            "linnet_duplicates",
+            "Publishes that repeated an earlier message",
+            None,
+            hub.duplicates.get(),
+        )?;
+        page.gauge(
+            "linnet_history",
+            "Bytes of the messages that rooms keep",
+            Some(&Unit::Bytes),
+            hub.ring_bytes.get(),
+        )?;
+        page.counter(
+            "linnet_history_evictions",
+            "Rooms that lost their messages to limits.historyMemory",
+            None,
+            hub.rings_evicted.get(),
+        )?;
+        let outcomes = [
+            ("recovered", &hub.resumes_recovered),
+            ("lost", &hub.resumes_lost),
+        ];
+        let resumes = outcomes.map(|(outcome, count)| ([("outcome", outcome)], count.get()));
+        page.counters(
+            "linnet_resumes",
+            "Resumes: recovered with all that was missed, or lost",
+            resumes,
+        )?;
+        page.counter(
+            "linnet_gaps",
+            "Gaps announced to subscribers",
+            None,
+            hub.gaps.get(),
+        )
+    }
+
+    /// One counter of all shards.
+    fn sum(&self, counter: impl Fn(&ShardMetrics) -> &Counter) -> u64 {
+        self.shards.iter().map(|shard| counter(shard).get()).sum()
+    }
+}
+
+/// Writes metrics. Names are without the suffixes of their type and unit, which the format adds.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn metric(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        metric: &impl EncodeMetric,
+    ) -> fmt::Result {
+        let kind = metric.metric_type();
+        let encoder = self.0.encode_descriptor(name, help, unit, kind)?;
+        metric.encode(encoder)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        self.metric(name, help, unit, &ConstCounter::new(value))
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
+        self.metric(name, help, unit, &ConstGauge::new(value))
+    }
+
+    /// One counter for each value of a label.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); 1], u64)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (label, value) in values {
+            ConstCounter::new(value).encode(family.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+}

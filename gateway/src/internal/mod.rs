@@ -1,0 +1,55 @@
+//! The internal port: how the gateway is, for supervisors, the operator and Prometheus.
+//!
+//! It has no authentication and says nothing about clients; it is to be reachable from inside only.
+
+mod exposition;
+mod health;
+mod metrics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+pub use metrics::GatewayMetrics;
+
+use crate::config::watch::Watched;
+use crate::drain::Lifecycle;
+use crate::transport::http::Public;
+
+/// What the internal port tells about.
+#[derive(Debug, Clone)]
+pub struct Internal {
+    /// The gateway's name.
+    pub name: Arc<str>,
+    /// Whether it is ready.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Which configuration is in force.
+    pub config: Arc<Watched>,
+    /// How many connections there are.
+    pub public: Arc<Public>,
+    /// Everything that is counted.
+    pub metrics: Arc<GatewayMetrics>,
+}
+
+/// The routes of the internal port.
+pub fn router(internal: Internal) -> Router {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/status", get(health::status))
+        .route("/metrics", get(exposition::metrics))
+        .with_state(internal)
+}
+
+/// Serves the internal port until it is dropped.
+///
+/// # Errors
+/// None in practice: what goes wrong with one connection ends only that.
+pub async fn serve(listener: TcpListener, internal: Internal) -> std::io::Result<()> {
+    axum::serve(listener, router(internal)).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! `linnet-gateway`: serves one RealtimeChannel.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use linnet_gateway::cli::{Action, Cli, Serve};
+use linnet_gateway::config::Channel;
+use linnet_gateway::config::watch::manifest::{self, LoadError, Loaded};
+use linnet_gateway::config::watch::watch;
+use linnet_gateway::drain::{Drained, Lifecycle, Phase, Signals, drain};
+use linnet_gateway::internal::{self, GatewayMetrics, Internal};
+use linnet_gateway::logging::{self, LogLevel};
+use linnet_gateway::runtime::Gateway;
+use linnet_gateway::transport::http::{Public, raise_file_limit, server};
+use tokio::net::TcpListener;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().action() {
+        Action::Check(file) => check(&file),
+        Action::Serve(options) => serve(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn check(file: &Path) -> anyhow::Result<ExitCode> {
+    Ok(match load(file) {
+        Some(_) => {
+            writeln!(std::io::stdout(), "{}: OK", file.display())?;
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::FAILURE,
+    })
+}
+
+/// Reads a manifest; where it can't be served, says all that is wrong with it, a problem a line.
+fn load(file: &Path) -> Option<Loaded> {
+    let name = file.display();
+    manifest::load(file)
+        .inspect_err(|error| match error {
+            LoadError::Invalid(problems) => {
+                for problem in problems.iter() {
+                    eprintln!("{name}: {problem}");
+                }
+            }
+            LoadError::Read(_) => eprintln!("{name}: {error}"),
+        })
+        .ok()
+}
+
+fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
+    let Some(loaded) = load(&options.channel) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let log_level = logging::init(options.log_format, loaded.channel().log_level)?;
+    // One thread for all HTTP, and this one: what it does is short, its cost per connection is the
+    // least without locks and wake-ups across threads, and the cores belong to the shards.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(options, loaded, log_level))
+}
+
+async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let file_limit = raise_file_limit().context("cannot raise the file limit")?;
+    let (public_listener, public_address) = bind(options.listen)?;
+    let (internal_listener, internal_address) = bind(options.internal)?;
+
+    let channel = loaded.channel();
+    let name: Arc<str> = options.gateway_name().into();
+    let gateway = Gateway::start(
+        Arc::clone(&channel),
+        Arc::clone(&name),
+        options.shard_count(),
+    )?;
+    let lifecycle = Arc::new(Lifecycle::new());
+    let public = Arc::new(Public::new(
+        Arc::clone(&channel),
+        Arc::new(gateway.shards.clone()),
+        Arc::clone(&lifecycle),
+        file_limit,
+    ));
+
+    let apply = {
+        let (shards, hub) = (gateway.shards.clone(), gateway.hub.clone());
+        let public = Arc::clone(&public);
+        move |channel: Arc<Channel>| {
+            log_level.set(channel.log_level);
+            hub.configure(Arc::clone(&channel));
+            shards.configure(&channel);
+            public.configure(channel);
+        }
+    };
+    let config = watch(options.channel.clone(), loaded, apply)?;
+
+    let metrics = Arc::new(GatewayMetrics {
+        shards: gateway
+            .shards
+            .iter()
+            .map(|shard| Arc::clone(shard.metrics()))
+            .collect(),
+        hub: Arc::clone(&gateway.hub_metrics),
+        http: Arc::clone(public.metrics()),
+        config: Arc::clone(&config),
+    });
+    let internal = Internal {
+        name: Arc::clone(&name),
+        lifecycle: Arc::clone(&lifecycle),
+        config,
+        public: Arc::clone(&public),
+        metrics,
+    };
+    tokio::spawn(internal::serve(internal_listener, internal));
+    tokio::spawn(server::serve(public_listener, Arc::clone(&public)));
+    lifecycle.enter(Phase::Serving);
+    announce(&channel, &name, public_address, internal_address);
+
+    let signal = signals.next().await;
+    let window = options.drain_window().unwrap_or(channel.drain);
+    let connections = public.connections();
+    tracing::info!(
+        ?signal,
+        connections,
+        window_seconds = window.as_secs(),
+        "draining"
+    );
+    let drained = drain(
+        &lifecycle,
+        window,
+        |window| gateway.shards.drain(window),
+        || public.connections(),
+        signals.next(),
+    )
+    .await;
+    Ok(match drained {
+        Drained::Empty => {
+            tracing::info!("drained: all connections are gone");
+            ExitCode::SUCCESS
+        }
+        Drained::OutOfTime(connections) => {
+            tracing::warn!(connections, "drained: the window is over");
+            ExitCode::SUCCESS
+        }
+        Drained::Interrupted(signal) => {
+            tracing::warn!(?signal, "ended by a second signal");
+            ExitCode::from(signal.exit_code())
+        }
+    })
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener =
+        server::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Tells programs on standard output, and people in the log, where the gateway is.
+fn announce(channel: &Channel, gateway: &str, public: SocketAddr, internal: SocketAddr) {
+    let mut out = std::io::stdout();
+    // A gateway whose output nobody reads serves all the same.
+    let _ = writeln!(out, "listening public={public} internal={internal}");
+    let _ = out.flush();
+    let local = public.ip().is_unspecified() || public.ip().is_loopback();
+    let host = match local {
+        true => format!("localhost:{}", public.port()),
+        false => public.to_string(),
+    };
+    let (name, path) = (channel.name.as_str(), channel.path.as_str());
+    match channel.console {
+        true => tracing::info!(channel = name, gateway, %internal, "open http://{host}{path}"),
+        false => {
+            tracing::info!(channel = name, gateway, %internal, "clients connect to ws://{host}{path}ws");
+        }
+    }
+}

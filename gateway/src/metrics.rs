@@ -1,0 +1,111 @@
+//! Counters of the hot path: one set per shard, written by that shard alone and added up when somebody asks.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A number that one thread writes and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the owning thread may call this, so no read-modify-write is needed.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+    }
+
+    /// Adds from any thread.
+    pub fn add_shared(&self, amount: u64) {
+        self.0.fetch_add(amount, Relaxed);
+    }
+
+    /// Takes away, for gauges; only the owning thread may call this.
+    pub fn subtract(&self, amount: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(amount), Relaxed);
+    }
+
+    /// Sets, for gauges.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// What one shard counts.
+#[derive(Debug, Default)]
+#[repr(align(128))] // neighbours' counters on other cache lines
+pub struct ShardMetrics {
+    /// Connections that are open.
+    pub connections: Counter,
+    /// Connections since the start.
+    pub connections_opened: Counter,
+    /// Messages that clients published or sent.
+    pub messages_in: Counter,
+    /// Messages that were written to clients.
+    pub messages_out: Counter,
+    /// Bytes read from sockets.
+    pub bytes_in: Counter,
+    /// Bytes written to sockets.
+    pub bytes_out: Counter,
+    /// Bytes that wait in backlogs, shared buffers counted per connection.
+    pub backlog_bytes: Counter,
+    /// Connections that have a backlog.
+    pub backlogged: Counter,
+    /// Connections closed because they did not read fast enough.
+    pub slow_consumers: Counter,
+    /// Requests refused, by error code, in the order of [`crate::protocol::ErrorCode::ALL`].
+    pub refusals: [Counter; 24],
+    /// Closes by the server, by reason, in the same order.
+    pub closes: [Counter; 24],
+    /// Seconds from publish to socket.
+    pub delivery: Histogram,
+}
+
+/// Upper bounds of the delivery histogram's buckets, in seconds.
+pub const DELIVERY_BUCKETS: [f64; 15] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// A histogram with fixed buckets that takes many equal observations at once.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// Observations per bucket of [`DELIVERY_BUCKETS`], not cumulative; the last is beyond all bounds.
+    pub buckets: [Counter; DELIVERY_BUCKETS.len() + 1],
+    /// Sum of all observations, in nanoseconds.
+    pub sum_nanos: Counter,
+}
+
+impl Histogram {
+    /// Adds `count` observations of `value`; only the owning thread may call this.
+    pub fn observe(&self, value: Duration, count: u64) {
+        let seconds = value.as_secs_f64();
+        let bucket = DELIVERY_BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(DELIVERY_BUCKETS.len());
+        self.buckets[bucket].add(count);
+        self.sum_nanos.add(count.wrapping_mul(value.as_nanos() as u64));
+    }
+}
+
+/// What the hub counts.
+#[derive(Debug, Default)]
+pub struct HubMetrics {
+    /// Rooms in memory.
+    pub rooms: Counter,
+    /// Subscriptions that are live.
+    pub subscriptions: Counter,
+    /// Messages accepted.
+    pub published: Counter,
+    /// Publishes answered as duplicates.
+    pub duplicates: Counter,
+    /// Bytes of all rings.
+    pub ring_bytes: Counter,
+    /// Rings dropped for lack of memory.
+    pub rings_evicted: Counter,
+    /// Resumes that were complete.
+    pub resumes_recovered: Counter,
+    /// Resumes that were not.
+    pub resumes_lost: Counter,
+    /// Gaps announced.
+    pub gaps: Counter,
+}

@@ -1,0 +1,354 @@
+//! Frames to requests. Field values stay JSON text until the request's type says what they must be, so that `data` is
+//! passed on without reparsing and an error can carry the `id` whatever else is wrong.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::message::Payload;
+use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
+use crate::protocol::{Command, Content, ErrorCode, Fault, HistoryRange, Request, RequestId, Since};
+
+/// Deepest nesting of `data` and `info` (PROTOCOL, Data).
+const MAX_DEPTH: usize = 64;
+/// Longest `id`, `message_id` and `event`, in bytes.
+const MAX_NAME: usize = 64;
+/// Longest `info`, in bytes of JSON text.
+const MAX_INFO: usize = 1024;
+/// Largest integer that every JSON reader keeps exactly.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+/// Most messages that one `history` answers.
+const MAX_LIMIT: u64 = 100;
+
+/// Reads one request.
+pub fn request(text: &str) -> Result<Request, Fault> {
+    let mut fields = Fields::default();
+    let parsed = parse(text, &mut fields);
+    let id = match fields.id.map(request_id).transpose() {
+        Ok(id) => id,
+        Err(problem) => return Err(problem.with(None)),
+    };
+    if let Err(problem) = parsed {
+        return Err(problem.with(id));
+    }
+    match command(&fields) {
+        Ok(command) => Ok(Request { id, command }),
+        Err(problem) => Err(problem.with(id)),
+    }
+}
+
+/// A fault whose request's id is not known yet.
+struct Problem {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+}
+
+impl Problem {
+    fn new(message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: ErrorCode::BadRequest, message: message.into() }
+    }
+
+    fn with(self, id: Option<RequestId>) -> Fault {
+        Fault { id, code: self.code, message: self.message, fatal: false }
+    }
+}
+
+type Parsed<T> = Result<T, Problem>;
+
+/// The fields that any request may have, as JSON text.
+#[derive(Default)]
+struct Fields<'a> {
+    id: Option<&'a RawValue>,
+    kind: Option<&'a RawValue>,
+    token: Option<&'a RawValue>,
+    session: Option<&'a RawValue>,
+    info: Option<&'a RawValue>,
+    room: Option<&'a RawValue>,
+    since: Option<&'a RawValue>,
+    presence: Option<&'a RawValue>,
+    event: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+    encoding: Option<&'a RawValue>,
+    message_id: Option<&'a RawValue>,
+    echo: Option<&'a RawValue>,
+    to: Option<&'a RawValue>,
+    after: Option<&'a RawValue>,
+    before: Option<&'a RawValue>,
+    limit: Option<&'a RawValue>,
+}
+
+impl<'a> Fields<'a> {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "type" => &mut self.kind,
+            "token" => &mut self.token,
+            "session" => &mut self.session,
+            "info" => &mut self.info,
+            "room" => &mut self.room,
+            "since" => &mut self.since,
+            "presence" => &mut self.presence,
+            "event" => &mut self.event,
+            "data" => &mut self.data,
+            "encoding" => &mut self.encoding,
+            "message_id" => &mut self.message_id,
+            "echo" => &mut self.echo,
+            "to" => &mut self.to,
+            "after" => &mut self.after,
+            "before" => &mut self.before,
+            "limit" => &mut self.limit,
+            _ => return None,
+        })
+    }
+}
+
+fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let outcome = FieldsSeed(fields).deserialize(&mut reader).and_then(|()| reader.end());
+    outcome.map_err(|error| Problem::new(error.to_string()))
+}
+
+struct FieldsSeed<'f, 'a>(&'f mut Fields<'a>);
+
+impl<'a> DeserializeSeed<'a> for FieldsSeed<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+        let mut unknown: HashSet<Cow<'a, str>> = HashSet::new();
+        while let Some(Key(name)) = map.next_key::<Key<'a>>()? {
+            let value = map.next_value::<&'a RawValue>()?;
+            let repeated = match self.0.slot(&name) {
+                Some(slot) => slot.replace(value).is_some(),
+                None => !unknown.insert(name.clone()),
+            };
+            if repeated {
+                return Err(M::Error::custom(format_args!("the field {name:?} stands there twice")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object's key, borrowed where it has no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(name)))
+            }
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+fn command(fields: &Fields<'_>) -> Parsed<Command> {
+    let kind = string(required(fields.kind, "type")?, "type")?;
+    match &*kind {
+        "connect" => Ok(Command::Connect {
+            token: optional_string(fields.token, "token")?.map(|token| token.as_ref().into()),
+            session: optional_string(fields.session, "session")?.map(|text| session(&text)).transpose()?,
+            info: fields.info.map(info).transpose()?,
+        }),
+        "subscribe" => Ok(Command::Subscribe {
+            room: room(fields)?,
+            since: fields.since.map(since).transpose()?,
+            presence: fields.presence.map_or(Ok(false), |value| boolean(value, "presence"))?,
+        }),
+        "unsubscribe" => Ok(Command::Unsubscribe { room: room(fields)? }),
+        "publish" => Ok(Command::Publish {
+            room: room(fields)?,
+            content: content(fields)?,
+            echo: fields.echo.map_or(Ok(true), |value| boolean(value, "echo"))?,
+        }),
+        "send" => Ok(Command::Send {
+            to: string(required(fields.to, "to")?, "to")?.as_ref().into(),
+            content: content(fields)?,
+        }),
+        "history" => Ok(Command::History { room: room(fields)?, range: range(fields)?, limit: limit(fields)? }),
+        "presence" => Ok(Command::Presence {
+            room: room(fields)?,
+            after: optional_string(fields.after, "after")?
+                .map(|id| ConnectionId::parse(&id).ok_or(Problem::new("`after` must be a connection_id")))
+                .transpose()?,
+        }),
+        "request" => Ok(Command::Request),
+        "refresh" => {
+            string(required(fields.token, "token")?, "token")?;
+            Ok(Command::Refresh)
+        }
+        "ping" => Ok(Command::Ping),
+        other => Err(Problem {
+            code: ErrorCode::UnknownType,
+            message: format!("unknown type {:?}", shortened(other)).into(),
+        }),
+    }
+}
+
+fn content(fields: &Fields<'_>) -> Parsed<Content> {
+    let data = required(fields.data, "data")?.get();
+    if depth(data) > MAX_DEPTH {
+        return Err(Problem::new("`data` is nested deeper than 64"));
+    }
+    let data = match optional_string(fields.encoding, "encoding")?.as_deref() {
+        None => Payload::Json(data.into()),
+        Some("base64") => {
+            let text: Cow<'_, str> = serde_json::from_str::<BorrowedText<'_>>(data)
+                .map_err(|_| Problem::new("with \"encoding\":\"base64\", `data` must be a string"))?
+                .0;
+            let bytes = STANDARD.decode(text.as_bytes());
+            Payload::Binary(bytes.map_err(|_| Problem::new("`data` is not valid base64"))?.into())
+        }
+        Some(_) => return Err(Problem::new("`encoding` must be \"base64\" or absent")),
+    };
+    Ok(Content {
+        event: name(fields.event, "event")?,
+        data,
+        message_id: name(fields.message_id, "message_id")?,
+    })
+}
+
+fn room(fields: &Fields<'_>) -> Parsed<RoomName> {
+    let name = string(required(fields.room, "room")?, "room")?;
+    RoomName::parse(&name).map_err(|error| Problem { code: ErrorCode::BadRoom, message: error.to_string().into() })
+}
+
+fn since(value: &RawValue) -> Parsed<Since> {
+    #[derive(serde::Deserialize)]
+    struct Wire<'a> {
+        #[serde(borrow)]
+        epoch: Cow<'a, str>,
+        offset: u64,
+    }
+    let wire: Wire<'_> = serde_json::from_str(value.get())
+        .map_err(|_| Problem::new("`since` must be {\"epoch\": string, \"offset\": integer from 0}"))?;
+    if wire.epoch.len() > 128 || wire.offset > MAX_SAFE_INTEGER {
+        return Err(Problem::new("`since` must be a position that the server gave"));
+    }
+    Ok(Since { epoch: Epoch::from_client(&wire.epoch), offset: Offset(wire.offset) })
+}
+
+fn range(fields: &Fields<'_>) -> Parsed<HistoryRange> {
+    match (fields.after, fields.before) {
+        (None, None) => Ok(HistoryRange::Newest),
+        (Some(after), None) => Ok(HistoryRange::After(Offset(integer(after, "after")?))),
+        (None, Some(before)) => Ok(HistoryRange::Before(Offset(integer(before, "before")?))),
+        (Some(_), Some(_)) => Err(Problem::new("give `after` or `before`, not both")),
+    }
+}
+
+fn limit(fields: &Fields<'_>) -> Parsed<usize> {
+    match fields.limit.map_or(Ok(MAX_LIMIT), |value| integer(value, "limit"))? {
+        limit @ 1..=MAX_LIMIT => Ok(limit as usize),
+        _ => Err(Problem::new("`limit` must be 1 to 100")),
+    }
+}
+
+fn session(text: &str) -> Parsed<SessionSecret> {
+    SessionSecret::parse(text).ok_or(Problem::new("`session` must be the secret of an earlier `connected`"))
+}
+
+fn info(value: &RawValue) -> Parsed<Arc<str>> {
+    match value.get() {
+        text if text.len() > MAX_INFO => Err(Problem::new("`info` has at most 1024 bytes")),
+        text if depth(text) > MAX_DEPTH => Err(Problem::new("`info` is nested deeper than 64")),
+        text => Ok(text.into()),
+    }
+}
+
+fn request_id(value: &RawValue) -> Parsed<RequestId> {
+    const WANTED: &str = "`id` must be an integer from 0 to 2^53-1 or a string of at most 64 bytes";
+    if value.get().starts_with('"') {
+        let text = string(value, "id")?;
+        return if text.len() <= MAX_NAME { Ok(RequestId::Text(text.as_ref().into())) } else { Err(Problem::new(WANTED)) };
+    }
+    integer(value, "id").map(RequestId::Number).map_err(|_| Problem::new(WANTED))
+}
+
+fn name(value: Option<&RawValue>, field: &str) -> Parsed<Option<Box<str>>> {
+    match optional_string(value, field)? {
+        Some(text) if text.len() > MAX_NAME => Err(Problem::new(format!("`{field}` has at most 64 bytes"))),
+        text => Ok(text.map(|text| text.as_ref().into())),
+    }
+}
+
+fn required<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<&'a RawValue> {
+    value.ok_or_else(|| Problem::new(format!("the field `{field}` is missing")))
+}
+
+fn optional_string<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<Option<Cow<'a, str>>> {
+    value.map(|value| string(value, field)).transpose()
+}
+
+/// A string, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn string<'a>(value: &'a RawValue, field: &str) -> Parsed<Cow<'a, str>> {
+    serde_json::from_str::<BorrowedText<'a>>(value.get())
+        .map(|text| text.0)
+        .map_err(|_| Problem::new(format!("`{field}` must be a string")))
+}
+
+fn boolean(value: &RawValue, field: &str) -> Parsed<bool> {
+    serde_json::from_str(value.get()).map_err(|_| Problem::new(format!("`{field}` must be true or false")))
+}
+
+fn integer(value: &RawValue, field: &str) -> Parsed<u64> {
+    match value.get().parse() {
+        Ok(number) if number <= MAX_SAFE_INTEGER => Ok(number),
+        _ => Err(Problem::new(format!("`{field}` must be an integer from 0 to 2^53-1"))),
+    }
+}
+
+/// How deep a valid JSON text nests.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The beginning of what a client sent, for an error message.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(32)]
+}

@@ -1,0 +1,65 @@
+//! Starts the threads of a gateway: one per shard and one for the hub with its broker.
+
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+
+use crate::broker::embedded::Embedded;
+use crate::config::Channel;
+use crate::hub::{self, HubHandle};
+use crate::metrics::HubMetrics;
+use crate::transport::shard::backlog::QueueMemory;
+use crate::transport::shard::event_loop::Shard;
+use crate::transport::shard::outlet::ShardOutlet;
+use crate::transport::shard::Shards;
+
+/// A gateway whose loops run.
+pub struct Gateway {
+    /// Where sockets go.
+    pub shards: Shards,
+    /// Where a new configuration goes.
+    pub hub: HubHandle,
+    /// What the hub counts.
+    pub hub_metrics: Arc<HubMetrics>,
+    /// What waits for slow clients.
+    pub queue_memory: Arc<QueueMemory>,
+}
+
+impl Gateway {
+    /// Starts `shards` shards and the hub. The threads live as long as the process.
+    pub fn start(channel: Arc<Channel>, name: Arc<str>, shards: usize) -> anyhow::Result<Self> {
+        let shards = shards.clamp(1, usize::from(u16::MAX));
+        let queue_memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, shards));
+        let (hub, inbox) = hub::actor::channel();
+        let mut handles = Vec::with_capacity(shards);
+        for number in 0..shards {
+            let (shard, handle) =
+                Shard::new(number as u16, name.clone(), channel.clone(), hub.clone(), queue_memory.clone())
+                    .context("a shard's event loop cannot be made")?;
+            handles.push(handle);
+            spawn(format!("shard-{number}"), move || {
+                if let Err(error) = shard.run() {
+                    tracing::error!(%error, number, "a shard's event loop has failed");
+                    std::process::abort(); // its connections are lost: let the supervisor start anew
+                }
+            })?;
+        }
+        let shards = Shards::new(handles);
+        let hub_metrics = Arc::new(HubMetrics::default());
+        let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
+        let broker = Embedded::new(&channel);
+        let state = hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("the hub's runtime cannot be made")?;
+        spawn("hub".into(), move || runtime.block_on(hub::actor::run(state, inbox)))?;
+        Ok(Self { shards, hub, hub_metrics, queue_memory })
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
+    thread::Builder::new().name(name.clone()).spawn(run).with_context(|| format!("the thread {name} cannot start"))?;
+    Ok(())
+}

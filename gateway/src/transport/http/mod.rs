@@ -1,0 +1,25 @@
+//! The public port: opening handshakes and the console, over HTTP/1.1.
+//!
+//! A connection's way: [`server`] accepts it, `exchange` answers its requests, `upgrade` decides
+//! about a handshake after `admission` has let it in, and what became a WebSocket goes to the
+//! shards; everything else that the port serves is `console`.
+
+mod admission;
+mod console;
+mod exchange;
+mod file_limit;
+mod metrics;
+mod page;
+mod policy;
+mod public;
+mod refusal;
+pub mod server;
+mod slots;
+mod upgrade;
+
+pub use file_limit::raise_file_limit;
+pub use metrics::{HttpMetrics, Reason};
+pub use public::{Home, Public};
+
+#[cfg(test)]
+mod tests;

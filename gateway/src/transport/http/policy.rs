@@ -1,0 +1,69 @@
+//! What the channel says about handshakes, compiled once for every configuration.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::config::Channel;
+use crate::protocol::{Handshake, PROTOCOLS};
+use crate::transport::websocket::handshake::{Config, Subprotocol};
+use crate::transport::websocket::origin::Origin;
+
+/// The protocols as the handshake needs them, in the order of [`PROTOCOLS`].
+static SUBPROTOCOLS: LazyLock<Vec<Subprotocol>> = LazyLock::new(|| {
+    let subprotocol = |protocol: &&dyn crate::protocol::Protocol| {
+        let in_a_room = Handshake {
+            room: crate::names::RoomName::parse("room").ok(),
+            echo: true,
+        };
+        Subprotocol {
+            name: protocol.subprotocol(),
+            short: protocol.short_name(),
+            // A protocol that joins the handshake's room has no other way to join one.
+            needs_room: protocol.first_request(&in_a_room).is_some(),
+        }
+    };
+    PROTOCOLS.iter().map(subprotocol).collect()
+});
+
+/// The configuration in force, as the public port uses it.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) channel: Arc<Channel>,
+    origins: Vec<Origin>,
+    /// `"*"` stands among the allowed origins.
+    pub(super) any_origin: bool,
+}
+
+impl Policy {
+    pub(super) fn compile(channel: Arc<Channel>) -> Self {
+        let allowed = &channel.allowed_origins;
+        Self {
+            any_origin: allowed.iter().any(|origin| origin == "*"),
+            origins: allowed.iter().filter_map(|text| Origin::parse(text)).collect(),
+            channel,
+        }
+    }
+
+    /// What a handshake is judged by.
+    pub(super) fn handshake(&self) -> Config<'_> {
+        Config {
+            protocols: &SUBPROTOCOLS,
+            allowed_origins: &self.origins,
+            query_token: false,
+            compression: self.channel.compression,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_protocol_needs_a_room_and_the_json_one_is_the_default() {
+        let needs: Vec<_> = SUBPROTOCOLS
+            .iter()
+            .map(|protocol| (protocol.short, protocol.needs_room))
+            .collect();
+        assert_eq!(needs, [("json", false), ("plain", true)]);
+    }
+}

@@ -1,0 +1,153 @@
+//! Handshakes that are refused, as HTTP answers.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use super::metrics::Reason;
+use crate::transport::websocket::handshake::Refused;
+
+/// An answer other than 101, and why it is given.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// For the client's developer; never a secret.
+    body: Cow<'static, str>,
+}
+
+impl Refusal {
+    fn new(reason: Reason, status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason,
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// 503 that ends the connection: the next try may reach another gateway.
+    fn unavailable(reason: Reason, body: &'static str, retry_after: u64) -> Self {
+        Self::new(reason, StatusCode::SERVICE_UNAVAILABLE, body)
+            .with(RETRY_AFTER, retry_after.into())
+            .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// The gateway is going away; another one takes the client at once.
+    pub(super) fn draining() -> Self {
+        let body = "this gateway is going away: connect again";
+        Self::unavailable(Reason::Draining, body, 1)
+    }
+
+    /// Over the rate; `wait` is how long until a handshake is let in.
+    pub(super) fn rate(wait: Duration) -> Self {
+        // Spread, or all who were refused in one second would come back in the same one.
+        let seconds = wait.as_secs() + rand::random_range(1..=3);
+        let body = "too many clients connect at once: try again later";
+        Self::unavailable(Reason::Rate, body, seconds)
+    }
+
+    /// No place is left. Connections live long, so this lasts.
+    pub(super) fn full() -> Self {
+        let body = "this gateway has as many connections as it may: try again later";
+        Self::unavailable(Reason::Full, body, rand::random_range(5..=15))
+    }
+
+    /// A token came, and no token can be right (RFC 6750 §3.1).
+    pub(super) fn invalid_token() -> Self {
+        use http::header::WWW_AUTHENTICATE;
+        let body = "invalid_token: the token is not accepted";
+        let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body)
+            .with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// A request that is right but for what HTTP makes of it.
+    pub(super) fn not_upgradable(body: &'static str) -> Self {
+        Self::new(Reason::Upgrade, StatusCode::BAD_REQUEST, body)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(CONTENT_TYPE, text);
+        headers.extend(self.headers);
+        response
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let mut refusal = Self::new(Reason::of(refused.reason), refused.status, refused.body);
+        for (name, value) in refused.headers {
+            // The handshake's own constants, so none is left out.
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                refusal = refusal.with(HeaderName::from_static(name), value);
+            }
+        }
+        refusal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_of_the_handshake_have_labels() {
+        for reason in [
+            "method",
+            "upgrade",
+            "version",
+            "key",
+            "origin",
+            "subprotocol",
+            "token",
+            "query",
+        ] {
+            assert_ne!(Reason::of(reason), Reason::Other, "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_passes_says_when_to_come_back_and_closes() {
+        for (refusal, seconds) in [
+            (Refusal::draining(), 1..=1),
+            (Refusal::rate(Duration::from_millis(900)), 1..=3),
+            (Refusal::full(), 5..=15),
+        ] {
+            let response = refusal.into_response();
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()[CONNECTION], "close");
+            let retry_after = response.headers()[RETRY_AFTER].to_str().unwrap();
+            assert!(seconds.contains(&retry_after.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_refused_token_is_challenged() {
+        let response = Refusal::invalid_token().into_response();
+        assert_eq!(response.status(), 401);
+        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.starts_with("Bearer"));
+    }
+}

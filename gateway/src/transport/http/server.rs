@@ -1,0 +1,181 @@
+//! Accepting connections and running HTTP on them.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use super::exchange::Exchange;
+use super::metrics::Reason;
+use super::public::Public;
+use super::slots::Slot;
+use super::upgrade::Agreed;
+use crate::transport::shard::handle::NewConnection;
+
+/// Connections that the kernel keeps for a moment: who reconnects after a rollout comes at once.
+/// The system's own bound (`net.core.somaxconn`) is 4096.
+const BACKLOG: u32 = 4096;
+
+/// For a request's headers, from the first moment on: a client that drips them is let go.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// For all that a connection does before it is a WebSocket, reading its answers included.
+const HTTP_WITHIN: Duration = Duration::from_secs(60);
+
+/// Of a request's line and headers (PROTOCOL, Tokens).
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// What is read, and for how long, from a client that is still sending when its answer is complete.
+/// Without it the kernel resets the connection, and the answer may be lost with it (RFC 9112 §9.6).
+const LINGER: (u64, Duration) = (256 * 1024, Duration::from_millis(500));
+
+/// The parser's settings, made once.
+static HTTP: LazyLock<http1::Builder> = LazyLock::new(|| {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(HEADER_BYTES)
+        // An answer is small and made at once: one write, of one buffer.
+        .writev(false)
+        .half_close(false);
+    http
+});
+
+/// Opens the listening socket. Without a free port among `address`'s own, port 0, one is chosen.
+///
+/// # Errors
+/// When the address is taken or not this host's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it, which saves a system call each. No frame waits for another.
+    SockRef::from(&socket).set_tcp_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves connections until it is dropped.
+pub async fn serve(listener: TcpListener, public: Arc<Public>) {
+    let mut complained: Option<Instant> = None;
+    loop {
+        let slot = public.slots.take(|| public.connections()).await;
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                tokio::spawn(converse(Arc::clone(&public), stream, peer, slot));
+            }
+            // The client was gone before it was accepted.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                // Files or memory ran out. The listener stays readable, so without a pause this
+                // would spin.
+                if complained.is_none_or(|at| at.elapsed() > HEADERS_WITHIN) {
+                    tracing::warn!(%error, "connections can't be accepted");
+                    complained = Some(Instant::now());
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    let kinds = [
+        ConnectionAborted,
+        ConnectionRefused,
+        ConnectionReset,
+        Interrupted,
+    ];
+    kinds.contains(&error.kind())
+}
+
+/// One connection, from its first byte to its end or its move to a shard.
+///
+/// HTTP runs without hyper's own upgrades: with them the socket would come through a channel and a
+/// second task, boxed. Here the connection is taken apart when HTTP is done with it, and nothing
+/// of it stays on this side.
+async fn converse(public: Arc<Public>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+    let exchange = Exchange::new(Arc::clone(&public), peer);
+    let mut http = HTTP.serve_connection(TokioIo::new(stream), exchange);
+    let done = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
+    let outcome = timeout(HTTP_WITHIN, done).await;
+    let parts = http.into_parts();
+    let stream = parts.io.into_inner();
+    let asked = parts.service.was_asked();
+    match (&outcome, parts.service.into_agreed()) {
+        (Ok(Ok(())), Some(agreed)) => adopt(&public, stream, &parts.read_buf, peer, agreed),
+        _ => {
+            // A connection that is kept for another request may end in any way.
+            if let Some(reason) = failure(&outcome).filter(|_| !asked) {
+                public.give_up(peer, reason);
+            }
+            // A client that was too slow so far gets no further time.
+            if matches!(outcome, Ok(Ok(()))) || matches!(&outcome, Ok(Err(e)) if e.is_parse()) {
+                linger(stream).await;
+            }
+        }
+    }
+    drop(slot);
+}
+
+/// Gives the bare socket to a shard. `read_buf` is copied, as it is part of the parser's buffer of
+/// 8 KiB that it would hold on to.
+fn adopt(public: &Public, stream: TcpStream, read_buf: &[u8], peer: SocketAddr, agreed: Agreed) {
+    let stream = match stream.into_std() {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::warn!(%error, %peer, "a socket could not be handed over");
+            return;
+        }
+    };
+    let Agreed {
+        protocol,
+        handshake,
+        info,
+        deflate,
+        place,
+    } = agreed;
+    public.home.adopt(NewConnection {
+        stream,
+        early: read_buf.to_vec(),
+        protocol,
+        handshake,
+        info,
+        deflate,
+        peer: peer.ip(),
+    });
+    // Only now: the shard counts the connection from here on.
+    drop(place);
+}
+
+/// What a connection that came to nothing is counted as; `None` where nobody is to blame.
+fn failure(outcome: &Result<hyper::Result<()>, tokio::time::error::Elapsed>) -> Option<Reason> {
+    match outcome {
+        Ok(Ok(())) => None,
+        Err(_) => Some(Reason::Timeout),
+        Ok(Err(error)) if error.is_timeout() => Some(Reason::Timeout),
+        Ok(Err(error)) if error.is_parse() => Some(Reason::Malformed),
+        // The client went away.
+        Ok(Err(_)) => None,
+    }
+}
+
+/// Ends a connection so that the client gets what was written.
+async fn linger(mut stream: TcpStream) {
+    let (bytes, time) = LINGER;
+    if stream.shutdown().await.is_ok() {
+        let mut rest = (&mut stream).take(bytes);
+        // However it ends, the socket closes next.
+        let _ = timeout(time, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    }
+}

@@ -1,0 +1,35 @@
+//! What others ask of a shard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::Batch;
+use super::handle::NewConnection;
+use crate::config::Channel;
+use crate::hub::Delivery;
+
+/// Something for a shard, taken in order.
+#[derive(Debug)]
+pub enum Command {
+    /// Own this socket.
+    Adopt(Box<NewConnection>),
+    /// Messages of one room.
+    Messages(Arc<Batch>),
+    /// Something else of the hub.
+    Deliver(Delivery),
+    /// A new configuration.
+    Configure(Arc<Channel>),
+    /// Move all connections away within this time.
+    Drain(Duration),
+}
+
+impl Command {
+    /// Bytes that wait with the command.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Messages(batch) => batch.weight(),
+            Self::Deliver(delivery) => delivery.weight(),
+            Self::Adopt(_) | Self::Configure(_) | Self::Drain(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The loop of one shard.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use slab::Slab;
+
+use super::backlog::QueueMemory;
+use super::command::Command;
+use super::connection::Connection;
+use super::handle::ShardHandle;
+use super::rooms::{Item, Rooms};
+use super::wheel::{Entry, Wheel};
+use crate::config::Channel;
+use crate::hub::{self, Address, HubHandle};
+use crate::metrics::ShardMetrics;
+use crate::transport::websocket::deflate::{Deflater, Inflater};
+
+/// The waker's token; connections have their slot.
+const WAKER: Token = Token(usize::MAX);
+/// Bytes read from one socket at once.
+const SCRATCH: usize = 64 * 1024;
+/// Commands taken per turn.
+const COMMANDS_PER_TURN: usize = 1024;
+
+/// One event loop and the connections that it owns.
+pub struct Shard {
+    pub(super) number: u16,
+    pub(super) gateway: Arc<str>,
+    pub(super) channel: Arc<Channel>,
+    pub(super) hub: HubHandle,
+    pub(super) memory: Arc<QueueMemory>,
+    pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) poll: Poll,
+    pub(super) wheel: Wheel,
+    pub(super) started: Instant,
+    pub(super) connections: Slab<Connection>,
+    pub(super) next_generation: u32,
+    pub(super) rooms: Rooms,
+    /// Requests for the hub, sent once per turn.
+    pub(super) outbox: Vec<hub::Command>,
+    /// Frames for `out_slot` that have not been written yet.
+    pub(super) out: Vec<u8>,
+    pub(super) out_slot: Option<u32>,
+    /// What is read from a socket goes here first.
+    pub(super) scratch: Box<[u8]>,
+    pub(super) inflater: Inflater,
+    pub(super) deflater: Deflater,
+    /// Sockets that had more to read than one turn takes.
+    pub(super) unread: VecDeque<u32>,
+    /// Connections that a write has left with a backlog, or broken.
+    pub(super) troubled: Vec<u32>,
+    /// Connections with a backlog.
+    pub(super) waiting: HashSet<u32>,
+    /// When the gateway's last connection must be gone, once it drains.
+    pub(super) draining_until: Option<u32>,
+    commands: Receiver<Command>,
+    woken: Arc<AtomicBool>,
+    open: Arc<AtomicUsize>,
+    queued: Arc<AtomicUsize>,
+    more_commands: bool,
+    due: Vec<Entry>,
+}
+
+impl Shard {
+    /// A shard without connections, and the handle to it.
+    pub fn new(
+        number: u16,
+        gateway: Arc<str>,
+        channel: Arc<Channel>,
+        hub: HubHandle,
+        memory: Arc<QueueMemory>,
+    ) -> io::Result<(Self, ShardHandle)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let (sender, commands) = self::channel();
+        let (woken, open, queued) = (Arc::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let metrics = Arc::new(ShardMetrics::default());
+        let handle = ShardHandle::new(
+            sender,
+            waker,
+            Arc::clone(&woken),
+            open.clone(),
+            queued.clone(),
+            metrics.clone(),
+        );
+        let started = Instant::now();
+        let shard = Self {
+            number,
+            gateway,
+            channel,
+            hub,
+            memory,
+            metrics,
+            poll,
+            wheel: Wheel::new(started),
+            started,
+            connections: Slab::new(),
+            next_generation: 0,
+            rooms: Rooms::default(),
+            outbox: Vec::new(),
+            out: Vec::new(),
+            out_slot: None,
+            scratch: vec![0; SCRATCH].into(),
+            inflater: Inflater::new(),
+            deflater: Deflater::default(),
+            unread: VecDeque::new(),
+            troubled: Vec::new(),
+            waiting: HashSet::new(),
+            draining_until: None,
+            commands,
+            woken,
+            open,
+            queued,
+            more_commands: false,
+            due: Vec::new(),
+        };
+        Ok((shard, handle))
+    }
+
+    /// Runs until all handles are gone.
+    pub fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            let timeout = self.timeout();
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+            for event in &events {
+                if event.token() == WAKER {
+                    continue;
+                }
+                let slot = event.token().0 as u32;
+                if event.is_writable() {
+                    self.flush_backlog(slot);
+                }
+                if event.is_readable() || event.is_error() {
+                    self.read(slot);
+                }
+            }
+            for _ in 0..self.unread.len() {
+                if let Some(slot) = self.unread.pop_front() {
+                    self.read(slot);
+                }
+            }
+            self.flush_out();
+            self.send_outbox();
+            if !self.take_commands() {
+                return Ok(());
+            }
+            self.look_at_due();
+            self.fan_out_slice();
+            self.flush_out();
+            self.send_outbox();
+        }
+    }
+
+    /// Where a connection lives.
+    pub(super) fn address(&self, slot: u32, generation: u32) -> Address {
+        Address { shard: self.number, slot, generation }
+    }
+
+    /// The slot of a connection that is still there.
+    pub(super) fn find(&self, address: Address) -> Option<u32> {
+        let connection = self.connections.get(address.slot as usize)?;
+        (connection.generation == address.generation).then_some(address.slot)
+    }
+
+    /// Milliseconds of the shard's clock.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// A connection has ended.
+    pub(super) fn forget(&mut self, slot: u32) {
+        if self.connections.try_remove(slot as usize).is_some() {
+            self.waiting.remove(&slot);
+            if self.out_slot == Some(slot) {
+                self.out_slot = None;
+                self.out.clear();
+            }
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.metrics.connections.set(self.connections.len() as u64);
+        }
+    }
+
+    /// A queued command of that many bytes is done.
+    pub(super) fn taken(&self, weight: usize) {
+        self.queued.fetch_sub(weight, Ordering::Relaxed);
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if self.rooms.has_work() || self.more_commands || !self.unread.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.wheel.timeout(Instant::now())
+    }
+
+    fn take_commands(&mut self) -> bool {
+        self.woken.store(false, Ordering::Release);
+        self.more_commands = false;
+        for _ in 0..COMMANDS_PER_TURN {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+        self.more_commands = true;
+        true
+    }
+
+    fn command(&mut self, command: Command) {
+        let weight = command.weight();
+        match command {
+            Command::Messages(batch) => {
+                let room = batch.room().clone();
+                return self.in_room_order(&room, Item::Messages(batch)); // done when all members have it
+            }
+            Command::Deliver(delivery) => self.deliver(delivery),
+            Command::Adopt(connection) => self.adopt(*connection),
+            Command::Configure(channel) => self.configure(channel),
+            Command::Drain(window) => self.drain(window),
+        }
+        self.taken(weight);
+    }
+
+    fn send_outbox(&mut self) {
+        if !self.outbox.is_empty() {
+            self.hub.send(std::mem::take(&mut self.outbox), Instant::now());
+        }
+    }
+
+    fn look_at_due(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(Instant::now(), &mut due);
+        if !due.is_empty() {
+            for (slot, generation) in due.drain(..) {
+                self.look_at(slot, generation);
+            }
+            self.look_at_waiting();
+        }
+        self.due = due;
+    }
+}

@@ -1,0 +1,145 @@
+//! How the rest of the gateway reaches the shards.
+
+use std::net::{IpAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::Command;
+use crate::config::Channel;
+use crate::metrics::ShardMetrics;
+use crate::protocol::{Handshake, ProtocolIndex};
+
+/// A socket whose opening handshake was answered with 101, on its way to a shard.
+#[derive(Debug)]
+pub struct NewConnection {
+    /// The bare socket, non-blocking.
+    pub stream: TcpStream,
+    /// What the client sent after its handshake already.
+    pub early: Vec<u8>,
+    /// The protocol that was agreed on.
+    pub protocol: ProtocolIndex,
+    /// What the handshake said.
+    pub handshake: Handshake,
+    /// JSON text of what the client says of itself.
+    pub info: Option<Arc<str>>,
+    /// The server's window bits, where permessage-deflate was agreed on.
+    pub deflate: Option<u8>,
+    /// The client's address.
+    pub peer: IpAddr,
+}
+
+/// All shards of the gateway.
+#[derive(Clone)]
+pub struct Shards(Arc<[ShardHandle]>);
+
+/// One shard, as others see it.
+pub struct ShardHandle {
+    commands: Sender<Command>,
+    waker: mio::Waker,
+    /// Whether the shard was woken and has not looked yet: saves a system call per command.
+    woken: Arc<AtomicBool>,
+    /// Connections that the shard owns or that are on their way to it.
+    connections: Arc<AtomicUsize>,
+    /// Bytes of commands that the shard has not taken yet.
+    queued: Arc<AtomicUsize>,
+    metrics: Arc<ShardMetrics>,
+}
+
+impl Shards {
+    /// The shards whose loops run already.
+    pub fn new(handles: Vec<ShardHandle>) -> Self {
+        Self(handles.into())
+    }
+
+    /// Connections of all shards.
+    pub fn connections(&self) -> usize {
+        self.0.iter().map(|shard| shard.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Gives a socket to the shard with the fewest.
+    pub fn adopt(&self, connection: NewConnection) {
+        let fewest = self.0.iter().min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
+        if let Some(shard) = fewest {
+            shard.connections.fetch_add(1, Ordering::Relaxed);
+            shard.send(Command::Adopt(Box::new(connection)));
+        }
+    }
+
+    /// Applies a new configuration on every shard.
+    pub fn configure(&self, channel: &Arc<Channel>) {
+        for shard in self.iter() {
+            shard.send(Command::Configure(channel.clone()));
+        }
+    }
+
+    /// Begins to move all connections away, spread over `window`; none is left after it.
+    pub fn drain(&self, window: Duration) {
+        for shard in self.iter() {
+            shard.send(Command::Drain(window));
+        }
+    }
+
+    /// The shards, in order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &ShardHandle> {
+        self.0.iter()
+    }
+
+    /// The shard of that number.
+    pub fn get(&self, shard: usize) -> Option<&ShardHandle> {
+        self.0.get(shard)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl ShardHandle {
+    pub(super) fn new(
+        commands: Sender<Command>,
+        waker: mio::Waker,
+        woken: Arc<AtomicBool>,
+        connections: Arc<AtomicUsize>,
+        queued: Arc<AtomicUsize>,
+        metrics: Arc<ShardMetrics>,
+    ) -> Self {
+        Self { commands, waker, woken, connections, queued, metrics }
+    }
+
+    /// Hands a command over and wakes the shard.
+    pub fn send(&self, command: Command) {
+        self.push(command);
+        self.wake();
+    }
+
+    /// Hands a command over without waking: for the hub, which wakes once per batch.
+    pub fn push(&self, command: Command) {
+        self.queued.fetch_add(command.weight(), Ordering::Relaxed);
+        let _ = self.commands.send(command); // a shard that is gone has no connections
+    }
+
+    /// Makes the shard look at its commands.
+    pub fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            let _ = self.waker.wake(); // an eventfd write fails only when the shard is gone
+        }
+    }
+
+    /// Bytes that the shard has not taken yet.
+    pub fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// What the shard counts.
+    pub fn metrics(&self) -> &Arc<ShardMetrics> {
+        &self.metrics
+    }
+}

@@ -1,0 +1,227 @@
+//! From bytes to the hub: adopt a socket, read it, decode, let the session decide.
+
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::ops::ControlFlow;
+
+use mio::{Interest, Token};
+
+use super::connection::{Connection, State};
+use super::encoding::Encoding;
+use super::event_loop::Shard;
+use super::handle::NewConnection;
+use super::wheel::ticks;
+use crate::hub::{Command, CommandKind};
+use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
+use crate::session::{Outcome, Session, Surroundings};
+use crate::transport::websocket::frame::{self, Opcode};
+use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader};
+
+/// Times that one socket is read before others have their turn.
+const READS_PER_TURN: usize = 4;
+
+impl Shard {
+    /// Takes a socket over and greets it.
+    pub(super) fn adopt(&mut self, new: NewConnection) {
+        let generation = self.next_generation;
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let now = self.wheel.now();
+        let session = Session::new(new.info, &self.channel, self.now_ms());
+        let identified = session.is_identified();
+        let state = if identified {
+            State::Open
+        } else {
+            State::Awaiting { until: now + ticks(self.channel.heartbeat.timeout) }
+        };
+        let first = Encoding { protocol: new.protocol, window: 0 }.protocol().first_request(&new.handshake);
+        let connection = Connection {
+            socket: mio::net::TcpStream::from_std(new.stream),
+            generation,
+            encoding: Encoding { protocol: new.protocol, window: new.deflate.unwrap_or(0) },
+            state,
+            backlog: None,
+            reader: Reader::new(),
+            session: Box::new(session),
+            handshake: new.handshake.room.is_some().then(|| Box::new(new.handshake)),
+            heard: now,
+            pinged: false,
+            looked_at: 0,
+            receiving_since: None,
+            moving: None,
+        };
+        let slot = self.connections.insert(connection) as u32;
+        self.metrics.connections.set(self.connections.len() as u64);
+        self.metrics.connections_opened.add(1);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = &mut self.connections[slot as usize].socket;
+        if let Err(error) = self.poll.registry().register(socket, Token(slot as usize), interest) {
+            tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
+            return self.forget(slot);
+        }
+        let connection_id = self.connections[slot as usize].session.connection();
+        tracing::debug!(%connection_id, peer = %new.peer, "connection opened");
+        self.plan_move(slot);
+        self.schedule(slot);
+        if identified {
+            self.identified(slot);
+        }
+        if let Some(request) = first {
+            self.request(slot, request);
+        }
+        let mut early = new.early;
+        if !early.is_empty() {
+            self.received(slot, &mut early);
+        }
+        // What has come before the socket was watched raises no event.
+        self.read(slot);
+        self.flush_out();
+    }
+
+    /// Reads what a socket has.
+    pub(super) fn read(&mut self, slot: u32) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut drained = false;
+        for _ in 0..READS_PER_TURN {
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                drained = true;
+                break;
+            };
+            match connection.socket.read(&mut scratch) {
+                Ok(0) => {
+                    self.gone(slot);
+                    drained = true;
+                }
+                Ok(count) => {
+                    self.metrics.bytes_in.add(count as u64);
+                    self.received(slot, &mut scratch[..count]);
+                    drained = count < scratch.len();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drained = true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.gone(slot);
+                    drained = true;
+                }
+            }
+            if drained {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        if !drained && self.connections.contains(slot as usize) {
+            self.unread.push_back(slot);
+        }
+    }
+
+    fn received(&mut self, slot: u32, bytes: &mut [u8]) {
+        let now = self.wheel.now();
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        connection.heard = now;
+        connection.pinged = false;
+        let compressed = connection.encoding.window > 0;
+        let mut reader = std::mem::take(&mut connection.reader);
+        let mut inflater = std::mem::take(&mut self.inflater);
+        let max = self.channel.limits.frame_size();
+        let mut context =
+            ReadContext { max_frame_payload: max, max_message: max, inflater: compressed.then_some(&mut inflater) };
+        let outcome = reader.read(bytes, &mut context, &mut |event| self.event(slot, event));
+        self.inflater = inflater;
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            let receiving = reader.mid_message();
+            let since = connection.receiving_since.or(NonZeroU32::new(now.max(1)));
+            connection.receiving_since = if receiving { since } else { None };
+            connection.reader = reader;
+        }
+        if let Err(ReadError { code, reason }) = outcome {
+            self.close_with(slot, code, reason, None);
+        }
+    }
+
+    fn event(&mut self, slot: u32, event: Event<'_>) -> ControlFlow<()> {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return ControlFlow::Break(()) };
+        if let Event::Close { code, .. } = event {
+            self.closed_by_client(slot, code);
+            return ControlFlow::Break(());
+        }
+        if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
+            return ControlFlow::Continue(());
+        }
+        // A message that is complete ends the time that the next one may take.
+        connection.receiving_since = None;
+        match event {
+            Event::Text(text) => self.frame(slot, Frame::Text(text), text.len()),
+            Event::Binary(bytes) => self.frame(slot, Frame::Binary(bytes), bytes.len()),
+            Event::Ping(payload) => {
+                self.open_out(slot);
+                frame::encode(Opcode::Pong, false, payload, &mut self.out);
+            }
+            Event::Pong(_) | Event::Close { .. } => {}
+        }
+        match self.connections.get(slot as usize).map(|connection| connection.state) {
+            Some(State::Open | State::Awaiting { .. }) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
+        let around =
+            Surroundings { channel: &self.channel, now_ms: self.now_ms(), hub_full: self.hub.is_full() };
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if let Err(outcome) = connection.session.receive(length, &around) {
+            return self.outcome(slot, outcome);
+        }
+        let none = Handshake::default();
+        let handshake = connection.handshake.as_deref().unwrap_or(&none);
+        match connection.encoding.protocol().decode(frame, handshake) {
+            Ok(request) => {
+                let outcome = connection.session.handle(request, &around);
+                self.outcome(slot, outcome);
+            }
+            Err(Fault { fatal: true, message, .. }) => self.close_with(slot, 1003, &message, Some(ErrorCode::BadRequest)),
+            Err(fault) => {
+                let outcome = connection.session.fault(Refusal::from(fault), &around);
+                self.outcome(slot, outcome);
+            }
+        }
+    }
+
+    /// Lets the session decide on a request that no frame carried.
+    fn request(&mut self, slot: u32, request: Request) {
+        let around =
+            Surroundings { channel: &self.channel, now_ms: self.now_ms(), hub_full: self.hub.is_full() };
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let outcome = connection.session.handle(request, &around);
+        self.outcome(slot, outcome);
+    }
+
+    fn outcome(&mut self, slot: u32, outcome: Outcome) {
+        match outcome {
+            Outcome::Hub(id, kind) => {
+                if matches!(kind, CommandKind::Publish { .. } | CommandKind::Send { .. }) {
+                    self.metrics.messages_in.add(1);
+                }
+                self.ask_hub(slot, id, kind);
+            }
+            Outcome::Done(id) => self.ack(slot, id.as_ref(), AckBody::Done),
+            Outcome::Identified(id) => {
+                let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+                if matches!(connection.state, State::Awaiting { .. }) {
+                    connection.state = State::Open;
+                    self.identified(slot);
+                }
+                let Some(greeting) = self.greeting(slot) else { return };
+                self.ack(slot, id.as_ref(), AckBody::Connected(&greeting));
+            }
+            Outcome::Pong(id) => self.reply(slot, &Reply::Pong { id: id.as_ref() }),
+            Outcome::Refused(refusal) => self.refuse(slot, &refusal),
+            Outcome::Close(code) => self.close(slot, code),
+        }
+    }
+
+    /// Sends something of a connection to the hub, with the rest of the turn.
+    pub(super) fn ask_hub(&mut self, slot: u32, id: Option<crate::protocol::RequestId>, kind: CommandKind) {
+        let Some(connection) = self.connections.get(slot as usize) else { return };
+        let from = self.address(slot, connection.generation);
+        self.outbox.push(Command { from, id, kind });
+    }
+}

@@ -1,0 +1,23 @@
+//! One event loop per core that owns a part of the connections: no locks, no task per connection.
+//!
+//! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
+//! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
+//! - [`rooms`] fans messages out to a room's members, in slices, rooms in turn.
+//! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
+//! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
+
+pub mod backlog;
+pub mod batch;
+pub mod command;
+mod connection;
+mod encoding;
+pub mod event_loop;
+pub mod handle;
+mod inbound;
+mod outbound;
+pub mod outlet;
+mod rooms;
+mod timers;
+mod wheel;
+
+pub use handle::{NewConnection, ShardHandle, Shards};

@@ -1,0 +1,138 @@
+//! What may be due on a connection: pings, timeouts, catch-ups left idle, the moves of a draining gateway.
+
+use super::connection::{Connection, State};
+use super::event_loop::Shard;
+use super::wheel::ticks;
+use crate::config::Heartbeat;
+use crate::names::RoomName;
+use crate::protocol::{ErrorCode, Reply};
+use crate::session::MembershipState;
+use crate::transport::websocket::frame::{self, Opcode};
+
+/// How long one message may take to arrive, in ticks.
+const RECEIVE_TICKS: u32 = 600;
+/// Longest time between `goaway` and the close, in ticks.
+const MOVE_TICKS: u32 = 50;
+/// Stands for `goaway` was said.
+const SAID: u32 = u32::MAX;
+
+impl Shard {
+    /// Puts a connection down in the timer wheel, unless it stands there early enough.
+    pub(super) fn schedule(&mut self, slot: u32) {
+        let heartbeat = self.channel.heartbeat;
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let at = next(connection, heartbeat);
+        let now = self.wheel.now();
+        if connection.looked_at <= now || at < connection.looked_at {
+            connection.looked_at = self.wheel.insert(at, (slot, connection.generation));
+        }
+    }
+
+    /// Does what is due on a connection.
+    pub(super) fn look_at(&mut self, slot: u32, generation: u32) {
+        let now = self.wheel.now();
+        let (interval, timeout) = in_ticks(self.channel.heartbeat);
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        if connection.generation != generation || connection.looked_at > now {
+            return; // another's, or put down again since
+        }
+        match connection.state {
+            State::Closing { until, .. } if until <= now => {
+                let _ = socket2::SockRef::from(&connection.socket).set_linger(Some(std::time::Duration::ZERO));
+                return self.forget(slot); // with a reset: the client does not take the close frame
+            }
+            State::Detaching { until, .. } if until <= now => return self.gone(slot),
+            State::Awaiting { until } if until <= now => return self.close(slot, ErrorCode::ConnectTimeout),
+            State::Broken => return self.gone(slot),
+            State::Open | State::Awaiting { .. } => {
+                let silent = now - connection.heard;
+                let stuck = connection.backlog.as_ref().is_some_and(|backlog| now - backlog.moved >= interval + timeout);
+                let receiving = connection.receiving_since.is_some_and(|since| now - since.get() >= RECEIVE_TICKS);
+                if stuck {
+                    return self.close(slot, ErrorCode::SlowConsumer);
+                }
+                if silent >= interval + timeout || receiving {
+                    return self.close(slot, ErrorCode::PingTimeout);
+                }
+                if silent >= interval && !connection.pinged {
+                    connection.pinged = true;
+                    self.open_out(slot);
+                    frame::encode(Opcode::Ping, false, &[], &mut self.out);
+                    self.flush_out();
+                }
+                self.end_idle_catch_ups(slot, now);
+                self.move_if_due(slot, now);
+            }
+            State::Closing { .. } | State::Detaching { .. } => {}
+        }
+        self.schedule(slot);
+    }
+
+    fn end_idle_catch_ups(&mut self, slot: u32, now: u32) {
+        let Some(connection) = self.connections.get(slot as usize) else { return };
+        let idle = |state: MembershipState| matches!(state, MembershipState::CatchingUp(until) if until <= now);
+        let rooms = connection.session.rooms.iter();
+        let ended: Vec<RoomName> = rooms.filter(|(_, room)| idle(room.state)).map(|(name, _)| name.clone()).collect();
+        for room in ended {
+            if let Some(connection) = self.connections.get_mut(slot as usize)
+                && let Some(membership) = connection.session.rooms.get_mut(&room)
+            {
+                membership.state = MembershipState::Pending;
+            }
+            self.expel(slot, &room, ErrorCode::CatchUpTimeout);
+        }
+    }
+
+    /// Draws the time at which a connection leaves a draining gateway.
+    pub(super) fn plan_move(&mut self, slot: u32) {
+        let Some(end) = self.draining_until else { return };
+        let now = self.wheel.now();
+        let window = end.saturating_sub(now);
+        let grace = (window / 5).min(MOVE_TICKS);
+        let goaway = now + rand::random_range(0..=window - grace);
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            connection.moving = Some((goaway, goaway + grace));
+        }
+    }
+
+    fn move_if_due(&mut self, slot: u32, now: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some((goaway, close)) = connection.moving else { return };
+        if close <= now {
+            return self.close(slot, ErrorCode::Draining);
+        }
+        if goaway <= now {
+            connection.moving = Some((SAID, close));
+            let within_ms = u64::from(close - now) * super::wheel::TICK.as_millis() as u64;
+            self.reply(slot, &Reply::GoAway { within_ms });
+            self.flush_out();
+        }
+    }
+}
+
+/// When something may be due next.
+fn next(connection: &Connection, heartbeat: Heartbeat) -> u32 {
+    let (interval, timeout) = in_ticks(heartbeat);
+    // After a pong the next ping is due an interval later, whatever the timeout was.
+    let alive = connection.heard + interval + if connection.pinged { timeout.min(interval) } else { 0 };
+    let open = || {
+        let moving = connection.moving.map_or(u32::MAX, |(goaway, close)| goaway.min(close));
+        let receiving = connection.receiving_since.map_or(u32::MAX, |since| since.get() + RECEIVE_TICKS);
+        let catching_up = connection.session.rooms.values().filter_map(|room| match room.state {
+            MembershipState::CatchingUp(until) => Some(until),
+            _ => None,
+        });
+        let stuck = connection.backlog.as_ref().map_or(u32::MAX, |backlog| backlog.moved + interval + timeout);
+        alive.min(moving).min(receiving).min(stuck).min(catching_up.min().unwrap_or(u32::MAX))
+    };
+    match connection.state {
+        State::Closing { until, .. } | State::Detaching { until, .. } => until,
+        State::Awaiting { until } => until.min(open()),
+        State::Open => open(),
+        State::Broken => 0,
+    }
+}
+
+fn in_ticks(heartbeat: Heartbeat) -> (u32, u32) {
+    (ticks(heartbeat.interval), ticks(heartbeat.timeout))
+}
