@@ -37,6 +37,14 @@ impl Answer {
             .unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
     }
 
+    /// Whether the body has the length that was announced. Without one (chunks too), the end of the stream tells.
+    fn is_whole(&self) -> bool {
+        let length = self
+            .header("content-length")
+            .and_then(|length| length.parse().ok());
+        length.is_some_and(|length: usize| self.body.len() >= length)
+    }
+
     /// Reads one from the bytes of a whole response; `None` when the head is not complete.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
@@ -87,7 +95,7 @@ pub async fn get(addr: SocketAddr, path: &str) -> Answer {
     send(addr, request.as_bytes()).await
 }
 
-/// Sends `request` as it is and reads what comes until the server closes.
+/// Sends `request` as it is and reads one answer, whether or not the server closes after it.
 ///
 /// # Panics
 /// When the server can't be reached or does not answer in time.
@@ -97,7 +105,12 @@ pub async fn send(addr: SocketAddr, request: &[u8]) -> Answer {
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
         // A reset after the answer is as good as an orderly end here.
-        let _ = stream.read_to_end(&mut bytes).await;
+        while !Answer::parse(&bytes).is_some_and(|answer| answer.is_whole())
+            && stream
+                .read_buf(&mut bytes)
+                .await
+                .is_ok_and(|count| count > 0)
+        {}
         bytes
     };
     let bytes = within(("an HTTP answer from", addr), STEP, exchange).await;

@@ -194,6 +194,20 @@ fn subscribers_see_one_order_and_offsets_only_rise() {
 }
 
 #[test]
+fn whoever_was_greeted_can_be_reached() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried()).await;
+        let mut ann = gateway.client().await;
+        for _ in 0..200 {
+            let mut newcomer = gateway.client().await;
+            let send = json!({"type": "send", "to": newcomer.id(), "data": "welcome"});
+            assert_eq!(ann.ack(send).await["connections"], 1);
+            newcomer.next_of("direct").await;
+        }
+    });
+}
+
+#[test]
 fn a_direct_message_reaches_a_connection_by_its_id() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

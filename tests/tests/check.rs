@@ -54,6 +54,7 @@ spec:
     intervalSeconds: ten
   handler:
     url: http://localhost/
+    events: [request]
 "#;
 
 #[test]

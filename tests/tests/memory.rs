@@ -3,60 +3,36 @@
 
 use linnet_tests::follower::Position;
 use linnet_tests::prelude::*;
-use linnet_tests::raw::{Heard, frame, op, text};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use linnet_tests::raw::{Heard, text};
 
 const MIB: u64 = 1 << 20;
 const ROOMS: usize = 100_000;
 const EACH: usize = 100;
 const WRITERS: usize = 4;
 
-/// Publishes [`EACH`] messages to every room of `rooms` as fast as the gateway takes them, without acks, and awaits that
-/// all were handled. Gives the number of errors.
-async fn fill(addr: std::net::SocketAddr, rooms: std::ops::Range<usize>) -> usize {
+/// How many rooms of a writer are under way: enough to keep the gateway busy, too few to fill its queues.
+const UNDER_WAY: usize = 20;
+
+/// Publishes [`EACH`] messages to every room of `rooms`; the last of a room asks for an ack.
+async fn fill(addr: std::net::SocketAddr, rooms: std::ops::Range<usize>) {
     let mut raw = Raw::upgraded(addr, "").await;
     assert_eq!(raw.read_json().await["type"], "connected");
-    let (mut from, mut to) = raw.into_stream().into_split();
-    let reader = tokio::spawn(async move {
-        let (mut errors, mut tail, mut buffer) = (0, Vec::new(), vec![0; 65_536]);
-        loop {
-            let count = from.read(&mut buffer).await.unwrap();
-            assert!(
-                count > 0,
-                "the gateway closed: {}",
-                String::from_utf8_lossy(&tail)
-            );
-            tail.extend_from_slice(&buffer[..count]);
-            errors += tail
-                .windows(14)
-                .filter(|part| part == br#""type":"error"#)
-                .count();
-            if tail.windows(11).any(|part| part == br#""id":"last""#) {
-                return errors;
-            }
-            // Keeps too little for a match, so that nothing is counted twice.
-            let keep = tail.len().saturating_sub(10);
-            tail.drain(..keep);
-        }
-    });
-    let mut batch = Vec::new();
-    for room in rooms {
-        let publish = format!(
-            r#"{{"type":"publish","room":"room {room}","data":"{}"}}"#,
-            "x".repeat(40)
-        );
-        let one = text(&publish);
-        for _ in 0..EACH {
-            batch.extend_from_slice(&one);
-        }
-        if batch.len() > 1 << 16 {
-            to.write_all(&batch).await.unwrap();
-            batch.clear();
+    let data = "x".repeat(40);
+    for room in rooms.clone() {
+        let publish = |id: &str| {
+            let start = format!(r#"{{"type":"publish","room":"room {room}","data":"{data}""#);
+            text(&format!("{start}{id}}}"))
+        };
+        let mut batch = publish("").repeat(EACH - 1);
+        batch.extend(publish(r#","id":1"#));
+        raw.send(&batch).await;
+        if room >= rooms.start + UNDER_WAY {
+            assert_eq!(raw.read_json().await["type"], "ack");
         }
     }
-    batch.extend(frame(0x80 | op::TEXT, br#"{"type":"ping","id":"last"}"#));
-    to.write_all(&batch).await.unwrap();
-    reader.await.unwrap()
+    for _ in 0..UNDER_WAY {
+        assert_eq!(raw.read_json().await["type"], "ack");
+    }
 }
 
 async fn resume(client: &mut Client, room: &str, position: &Position) -> Value {
@@ -85,14 +61,13 @@ fn a_hundred_thousand_rooms_stay_under_the_limits_and_old_rooms_give_way() {
             tokio::spawn(fill(gateway.public, writer * share..(writer + 1) * share))
         });
         for writer in writers.collect::<Vec<_>>() {
-            let errors = writer.await.unwrap();
-            assert_eq!(errors, 0, "nobody reads, so nothing is overloaded");
+            writer.await.unwrap();
         }
         let grown = gateway.rss().saturating_sub(before);
         // The sum of the limits, and as much again as an allocator may keep of what it got back.
         assert!(grown < (64 + 16 + 40) * MIB, "grew by {} MiB", grown / MIB);
 
-        client.patience = 60;
+        let mut client = gateway.client().await;
         let ack = resume(&mut client, "old", &old).await;
         assert_eq!(
             ack["recovered"], false,
