@@ -27,32 +27,58 @@ impl Embedded {
     /// A broker with an empty store and a new epoch.
     pub fn new(channel: &Channel) -> Self {
         let mut events = VecDeque::new();
-        events.push_back(Event::Position { epoch: Epoch::random(), last: Offset(0) });
-        Self { events, waker: None, last: Offset(0), last_timestamp: 0, published: Published::new(channel) }
+        events.push_back(Event::Position {
+            epoch: Epoch::random(),
+            last: Offset(0),
+        });
+        Self {
+            events,
+            waker: None,
+            last: Offset(0),
+            last_timestamp: 0,
+            published: Published::new(channel),
+        }
     }
 
-    fn publish(&mut self, token: Token, mut message: Message, stored: bool, key: Option<DeduplicationKey>) {
+    fn publish(
+        &mut self,
+        token: Token,
+        mut message: Message,
+        stored: bool,
+        key: Option<DeduplicationKey>,
+    ) {
         let now = Instant::now();
-        let known = key.filter(|_| stored).and_then(|key| self.published.get(&key, now));
+        let known = key
+            .filter(|_| stored)
+            .and_then(|key| self.published.get(&key, now));
         let receipt = known.unwrap_or_else(|| {
             message.timestamp = self.timestamp();
             if stored {
                 self.last.0 += 1;
                 message.offset = Some(self.last);
             }
-            let receipt = Receipt { offset: message.offset, timestamp: message.timestamp, duplicate: false };
+            let receipt = Receipt {
+                offset: message.offset,
+                timestamp: message.timestamp,
+                duplicate: false,
+            };
             if let Some(key) = key.filter(|_| stored) {
                 self.published.remember(key, receipt, now);
             }
             self.events.push_back(Event::Message(Arc::new(message)));
             receipt
         });
-        self.events.push_back(Event::Published { token, result: Ok(receipt) });
+        self.events.push_back(Event::Published {
+            token,
+            result: Ok(receipt),
+        });
     }
 
     /// The wall clock, but never backwards.
     fn timestamp(&mut self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         self.last_timestamp = self.last_timestamp.max(now.as_millis() as u64);
         self.last_timestamp
     }
@@ -61,13 +87,26 @@ impl Embedded {
 impl Broker for Embedded {
     fn submit(&mut self, request: Request) {
         match request {
-            Request::Publish { token, message, stored, key } => self.publish(token, *message, stored, key),
-            Request::Read { token, .. } => self.events.push_back(Event::Read { token, complete: None }),
+            Request::Publish {
+                token,
+                message,
+                stored,
+                key,
+            } => self.publish(token, *message, stored, key),
+            Request::Read { token, .. } => self.events.push_back(Event::Read {
+                token,
+                complete: None,
+            }),
             Request::Join { room, member } => self.events.push_back(Event::Joined { room, member }),
-            Request::Leave { room, connection } => self.events.push_back(Event::Left { room, connection }),
-            Request::Direct { token, to, message } => self.events.push_back(Event::Direct { to, message, token }),
+            Request::Leave { room, connection } => {
+                self.events.push_back(Event::Left { room, connection })
+            }
+            Request::Direct { token, to, message } => {
+                self.events.push_back(Event::Direct { to, message, token })
+            }
             Request::DirectTaken { token, connections } => {
-                self.events.push_back(Event::DirectSent { token, connections });
+                self.events
+                    .push_back(Event::DirectSent { token, connections });
             }
             Request::Watch(_) | Request::Unwatch(_) => return, // everything comes back in any case
         }
@@ -100,20 +139,29 @@ struct Published {
 
 impl Published {
     fn new(channel: &Channel) -> Self {
-        let mut published =
-            Self { window: Duration::ZERO, capacity: 0, receipts: HashMap::new(), order: VecDeque::new() };
+        let mut published = Self {
+            window: Duration::ZERO,
+            capacity: 0,
+            receipts: HashMap::new(),
+            order: VecDeque::new(),
+        };
         published.configure(channel);
         published
     }
 
     fn configure(&mut self, channel: &Channel) {
-        self.window = channel.history.map_or(Duration::ZERO, |history| history.deduplication);
+        self.window = channel
+            .history
+            .map_or(Duration::ZERO, |history| history.deduplication);
         self.capacity = channel.limits.history_memory / 8 / KEY_FOOTPRINT;
     }
 
     fn get(&mut self, key: &DeduplicationKey, now: Instant) -> Option<Receipt> {
         self.forget(now);
-        self.receipts.get(key).map(|receipt| Receipt { duplicate: true, ..*receipt })
+        self.receipts.get(key).map(|receipt| Receipt {
+            duplicate: true,
+            ..*receipt
+        })
     }
 
     fn remember(&mut self, key: DeduplicationKey, receipt: Receipt, now: Instant) {

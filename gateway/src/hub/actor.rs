@@ -30,7 +30,11 @@ pub struct HubHandle {
 /// Something for the hub.
 enum Input {
     /// What one shard read in one turn, at that time.
-    Turn { commands: Vec<Command>, at: Instant, weight: usize },
+    Turn {
+        commands: Vec<Command>,
+        at: Instant,
+        weight: usize,
+    },
     /// A new configuration.
     Configure(Arc<Channel>),
 }
@@ -45,7 +49,16 @@ pub struct Inbox {
 pub fn channel() -> (HubHandle, Inbox) {
     let (sender, receiver) = unbounded_channel();
     let queued = Arc::new(AtomicUsize::new(0));
-    (HubHandle { turns: sender, queued: queued.clone() }, Inbox { turns: receiver, queued })
+    (
+        HubHandle {
+            turns: sender,
+            queued: queued.clone(),
+        },
+        Inbox {
+            turns: receiver,
+            queued,
+        },
+    )
 }
 
 impl HubHandle {
@@ -53,7 +66,11 @@ impl HubHandle {
     pub fn send(&self, commands: Vec<Command>, at: Instant) {
         let weight = commands.iter().map(|command| command.kind.weight()).sum();
         self.queued.fetch_add(weight, Ordering::Relaxed);
-        let _ = self.turns.send(Input::Turn { commands, at, weight }); // fails only at the process's end
+        let _ = self.turns.send(Input::Turn {
+            commands,
+            at,
+            weight,
+        }); // fails only at the process's end
     }
 
     /// Whether so much waits that publishing must be refused.
@@ -89,7 +106,9 @@ pub async fn run<B: Broker, O: Outlet>(mut hub: Hub<B, O>, mut inbox: Inbox) {
         hub.begin(first.unwrap_or(now));
         for input in inputs.drain(..) {
             match input {
-                Input::Turn { commands, weight, .. } => {
+                Input::Turn {
+                    commands, weight, ..
+                } => {
                     for command in commands {
                         hub.command(command);
                     }
@@ -105,7 +124,11 @@ pub async fn run<B: Broker, O: Outlet>(mut hub: Hub<B, O>, mut inbox: Inbox) {
 }
 
 /// Takes what the broker has already, answers to answers included, so that they leave in the same turn.
-fn take_events<B: Broker, O: Outlet>(hub: &mut Hub<B, O>, events: &mut VecDeque<Event>, now: Instant) {
+fn take_events<B: Broker, O: Outlet>(
+    hub: &mut Hub<B, O>,
+    events: &mut VecDeque<Event>,
+    now: Instant,
+) {
     let mut context = Context::from_waker(Waker::noop());
     loop {
         while let Some(event) = events.pop_front() {

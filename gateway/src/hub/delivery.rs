@@ -7,12 +7,20 @@ use super::Address;
 use crate::broker::GapReason;
 use crate::message::Message;
 use crate::names::{Epoch, Offset, RoomName};
-use crate::protocol::{ErrorCode, HistoryPage, PresenceChange, PresencePage, RequestId, Subscribed};
+use crate::protocol::{
+    ErrorCode, HistoryPage, PresenceChange, PresencePage, RequestId, Subscribed,
+};
 
 /// How the hub reaches the shards.
 pub trait Outlet {
     /// Hands a room's messages of one turn to the shards that `shards` marks with a number above zero.
-    fn messages(&mut self, room: &RoomName, messages: Vec<Arc<Message>>, received: Instant, shards: &[u32]);
+    fn messages(
+        &mut self,
+        room: &RoomName,
+        messages: Vec<Arc<Message>>,
+        received: Instant,
+        shards: &[u32],
+    );
 
     /// Hands something else to one shard; what a shard gets arrives in order.
     fn send(&mut self, shard: u16, delivery: Delivery);
@@ -125,10 +133,18 @@ pub enum Answer {
 impl Delivery {
     /// Bytes that wait with it.
     pub fn weight(&self) -> usize {
-        let page = |messages: &[Arc<Message>]| messages.iter().map(|message| message.data.len()).sum::<usize>();
+        let page = |messages: &[Arc<Message>]| {
+            messages
+                .iter()
+                .map(|message| message.data.len())
+                .sum::<usize>()
+        };
         match self {
             Self::Subscribed { outcome, .. } => 256 + page(&outcome.messages),
-            Self::Answer { answer: Answer::History(history), .. } => 256 + page(&history.messages),
+            Self::Answer {
+                answer: Answer::History(history),
+                ..
+            } => 256 + page(&history.messages),
             Self::Direct { message, .. } => message.data.len(),
             _ => 256,
         }

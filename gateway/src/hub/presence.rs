@@ -37,7 +37,9 @@ impl Presence {
     pub fn join(&mut self, member: Member) -> bool {
         let first = self.pending.is_empty();
         let id = member.connection;
-        if matches!(self.pending.get(&id), Some(Change::Leave)) && self.announced.get(&id) == Some(&member) {
+        if matches!(self.pending.get(&id), Some(Change::Leave))
+            && self.announced.get(&id) == Some(&member)
+        {
             self.pending.remove(&id);
         } else if self.announced.get(&id) != Some(&member) {
             self.pending.insert(id, Change::Join(member));
@@ -79,20 +81,37 @@ impl Presence {
             true => PresenceChangeKind::Count(self.announced.len()),
             false => PresenceChangeKind::Members { join, leave },
         };
-        Some(PresenceChange { version: self.version, kind })
+        Some(PresenceChange {
+            version: self.version,
+            kind,
+        })
     }
 
     /// The state of the last frame, a page of it.
-    pub fn snapshot(&self, mode: PresenceMode, max_members: usize, after: Option<ConnectionId>) -> PresencePage {
+    pub fn snapshot(
+        &self,
+        mode: PresenceMode,
+        max_members: usize,
+        after: Option<ConnectionId>,
+    ) -> PresencePage {
         let members = if counts(mode, max_members, self.announced.len(), self.counting) {
             PresenceMembers::Count(self.announced.len())
         } else {
             let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut rest = self.announced.range((start, Bound::Unbounded)).map(|(_, member)| member.clone());
+            let mut rest = self
+                .announced
+                .range((start, Bound::Unbounded))
+                .map(|(_, member)| member.clone());
             let members = rest.by_ref().take(PAGE_MEMBERS).collect();
-            PresenceMembers::Page { members, more: rest.next().is_some() }
+            PresenceMembers::Page {
+                members,
+                more: rest.next().is_some(),
+            }
         };
-        PresencePage { version: self.version, members }
+        PresencePage {
+            version: self.version,
+            members,
+        }
     }
 
     /// Whether nobody is in the room and nothing is left to tell.
@@ -115,14 +134,22 @@ mod tests {
     use super::*;
 
     fn member() -> Member {
-        Member { connection: ConnectionId::random(), user: None, info: None }
+        Member {
+            connection: ConnectionId::random(),
+            user: None,
+            info: None,
+        }
     }
 
     fn flush(presence: &mut Presence) -> Option<(u64, usize, usize)> {
-        presence.flush(PresenceMode::Full, 10).map(|change| match change.kind {
-            PresenceChangeKind::Members { join, leave } => (change.version, join.len(), leave.len()),
-            PresenceChangeKind::Count(count) => (change.version, count, usize::MAX),
-        })
+        presence
+            .flush(PresenceMode::Full, 10)
+            .map(|change| match change.kind {
+                PresenceChangeKind::Members { join, leave } => {
+                    (change.version, join.len(), leave.len())
+                }
+                PresenceChangeKind::Count(count) => (change.version, count, usize::MAX),
+            })
     }
 
     #[test]
@@ -147,7 +174,10 @@ mod tests {
         for one in &all {
             presence.join(one.clone());
         }
-        let page = |presence: &Presence, after| match presence.snapshot(PresenceMode::Full, 1000, after).members {
+        let page = |presence: &Presence, after| match presence
+            .snapshot(PresenceMode::Full, 1000, after)
+            .members
+        {
             PresenceMembers::Page { members, more } => (members, more),
             PresenceMembers::Count(_) => panic!("a page was asked for"),
         };
@@ -168,7 +198,11 @@ mod tests {
         }
         assert_eq!(flush(&mut presence), Some((1, 11, usize::MAX)));
         presence.leave(all[0].connection);
-        assert_eq!(flush(&mut presence), Some((2, 10, usize::MAX)), "still counting, to not flap");
+        assert_eq!(
+            flush(&mut presence),
+            Some((2, 10, usize::MAX)),
+            "still counting, to not flap"
+        );
         presence.leave(all[1].connection);
         assert_eq!(flush(&mut presence), Some((4, 0, 1)));
     }

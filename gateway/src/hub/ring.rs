@@ -37,7 +37,11 @@ pub struct Page {
 impl Ring {
     /// An empty ring in which nothing above `floor` is missing.
     pub fn new(floor: Offset) -> Self {
-        Self { messages: VecDeque::new(), footprint: 0, floor }
+        Self {
+            messages: VecDeque::new(),
+            footprint: 0,
+            floor,
+        }
     }
 
     /// All messages of the room above this offset are in the ring.
@@ -80,14 +84,22 @@ impl Ring {
     /// Lets go what is older than `max_age` at `now`, in milliseconds since the Unix epoch.
     pub fn expire(&mut self, now: u64, max_age: Duration) {
         let oldest = now.saturating_sub(max_age.as_millis() as u64);
-        while self.messages.front().is_some_and(|message| message.timestamp < oldest) {
+        while self
+            .messages
+            .front()
+            .is_some_and(|message| message.timestamp < oldest)
+        {
             self.pop();
         }
     }
 
     /// Lets go everything; nothing at or below `floor` can be proven complete from now on.
     pub fn clear(&mut self, floor: Offset) {
-        let last = self.messages.back().and_then(|message| message.offset).unwrap_or_default();
+        let last = self
+            .messages
+            .back()
+            .and_then(|message| message.offset)
+            .unwrap_or_default();
         *self = Self::new(self.floor.max(last).max(floor));
     }
 
@@ -103,7 +115,9 @@ impl Ring {
 
     /// The messages after `since`: at most `limit` and `bytes` of payload, at least one.
     pub fn after(&self, since: Offset, limit: usize, bytes: usize) -> Page {
-        let start = self.messages.partition_point(|message| message.offset <= Some(since));
+        let start = self
+            .messages
+            .partition_point(|message| message.offset <= Some(since));
         let messages = bounded(self.messages.range(start..), limit, bytes);
         let more = start + messages.len() < self.messages.len();
         Page { messages, more }
@@ -114,7 +128,9 @@ impl Ring {
         let end = match range {
             HistoryRange::After(after) => return self.after(after, limit, bytes),
             HistoryRange::Newest => self.messages.len(),
-            HistoryRange::Before(before) => self.messages.partition_point(|message| message.offset < Some(before)),
+            HistoryRange::Before(before) => self
+                .messages
+                .partition_point(|message| message.offset < Some(before)),
         };
         let mut messages = bounded(self.messages.range(..end).rev(), limit, bytes);
         messages.reverse();
@@ -135,7 +151,11 @@ fn bounded<'a>(
         taken += message.data.len() + 1;
         first || taken <= bytes
     };
-    messages.take(limit.min(PAGE_MESSAGES)).take_while(fits).cloned().collect()
+    messages
+        .take(limit.min(PAGE_MESSAGES))
+        .take_while(fits)
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]
@@ -166,7 +186,10 @@ mod tests {
     }
 
     fn offsets(page: &Page) -> Vec<u64> {
-        page.messages.iter().map(|message| message.offset.unwrap().0).collect()
+        page.messages
+            .iter()
+            .map(|message| message.offset.unwrap().0)
+            .collect()
     }
 
     #[test]
@@ -210,7 +233,10 @@ mod tests {
         ring.expire(3500, Duration::from_secs(1));
         assert_eq!((ring.floor(), ring.is_empty()), (Offset(2000), false));
         ring.expire(9000, Duration::from_secs(1));
-        assert_eq!((ring.floor(), ring.is_empty(), ring.footprint()), (Offset(3000), true, 0));
+        assert_eq!(
+            (ring.floor(), ring.is_empty(), ring.footprint()),
+            (Offset(3000), true, 0)
+        );
     }
 
     #[test]

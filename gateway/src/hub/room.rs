@@ -93,7 +93,11 @@ impl Room {
 
     /// The shards with live subscriptions.
     pub fn shards(&self) -> impl Iterator<Item = u16> + '_ {
-        self.live.iter().enumerate().filter(|(_, count)| **count > 0).map(|(shard, _)| shard as u16)
+        self.live
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(shard, _)| shard as u16)
     }
 
     /// Subscriptions, live or not.
@@ -105,6 +109,9 @@ impl Room {
     pub fn is_idle(&self) -> bool {
         self.subscribers.is_empty()
             && self.ring.is_empty()
-            && self.presence.as_ref().is_none_or(|presence| presence.is_empty())
+            && self
+                .presence
+                .as_ref()
+                .is_none_or(|presence| presence.is_empty())
     }
 }

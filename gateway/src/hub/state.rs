@@ -18,7 +18,10 @@ use crate::config::{Channel, PresenceMode};
 use crate::message::Message;
 use crate::metrics::HubMetrics;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, UserId};
-use crate::protocol::{ErrorCode, HistoryPage, HistoryRange, PresenceMembers, PresencePage, RequestId, Since, Subscribed};
+use crate::protocol::{
+    ErrorCode, HistoryPage, HistoryRange, PresenceMembers, PresencePage, RequestId, Since,
+    Subscribed,
+};
 
 /// How often a full queue is looked at while somebody must be told that it was.
 const QUEUE_LOOK: Duration = Duration::from_millis(20);
@@ -53,14 +56,33 @@ pub struct Hub<B, O> {
 
 /// A request at the broker: whom its answer is for.
 enum Pending {
-    Publish { to: Address, id: Option<RequestId>, had_message_id: bool },
-    Send { to: Address, id: Option<RequestId> },
-    Resume { to: Address, id: Option<RequestId>, room: RoomName, since: Offset, presence: bool },
+    Publish {
+        to: Address,
+        id: Option<RequestId>,
+        had_message_id: bool,
+    },
+    Send {
+        to: Address,
+        id: Option<RequestId>,
+    },
+    Resume {
+        to: Address,
+        id: Option<RequestId>,
+        room: RoomName,
+        since: Offset,
+        presence: bool,
+    },
 }
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
     /// A hub without rooms.
-    pub fn new(channel: Arc<Channel>, broker: B, outlet: O, shards: usize, metrics: Arc<HubMetrics>) -> Self {
+    pub fn new(
+        channel: Arc<Channel>,
+        broker: B,
+        outlet: O,
+        shards: usize,
+        metrics: Arc<HubMetrics>,
+    ) -> Self {
         Self {
             channel,
             broker,
@@ -99,28 +121,48 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             CommandKind::Connect { connection, user } => {
                 let max = self.channel.limits.connections_per_user;
                 if let Some(oldest) = self.users.add(connection, user.as_ref(), from, max) {
-                    self.outlet.send(oldest.shard, Delivery::Close { to: oldest, code: ErrorCode::Replaced });
+                    self.outlet.send(
+                        oldest.shard,
+                        Delivery::Close {
+                            to: oldest,
+                            code: ErrorCode::Replaced,
+                        },
+                    );
                 }
             }
-            CommandKind::Disconnect { connection, user, rooms, notify } => {
+            CommandKind::Disconnect {
+                connection,
+                user,
+                rooms,
+                notify,
+            } => {
                 for room in rooms {
                     self.leave(from, &room, connection);
                 }
                 self.users.remove(connection, user.as_ref(), from);
                 if notify {
-                    self.outlet.send(from.shard, Delivery::Detached { to: from });
+                    self.outlet
+                        .send(from.shard, Delivery::Detached { to: from });
                 }
             }
-            CommandKind::Subscribe { room, since, presence, member } => {
+            CommandKind::Subscribe {
+                room,
+                since,
+                presence,
+                member,
+            } => {
                 self.subscribe(from, id, room, since, presence, member);
             }
             CommandKind::Unsubscribe { room, connection } => {
                 self.leave(from, &room, connection);
-                self.outlet.send(from.shard, Delivery::Unsubscribed { to: from, id, room });
+                self.outlet
+                    .send(from.shard, Delivery::Unsubscribed { to: from, id, room });
             }
             CommandKind::Publish { message, key } => self.publish(from, id, message, key),
             CommandKind::Send { to, message } => self.send(from, id, &to, message),
-            CommandKind::History { room, range, limit } => self.history(from, id, &room, range, limit),
+            CommandKind::History { room, range, limit } => {
+                self.history(from, id, &room, range, limit)
+            }
             CommandKind::Presence { room, after } => self.presence(from, id, &room, after),
         }
     }
@@ -134,13 +176,21 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             Event::Lost { room, reason } => self.lost(room, reason),
             Event::Read { token, complete } => self.read(token, complete),
             Event::Joined { room, member } => {
-                let Some(room) = self.rooms.get_mut(&room) else { return };
-                if room.presence_mode != PresenceMode::Off && room.presence.get_or_insert_default().join(member) {
-                    self.presence_due.push_back((now + MERGE, room.name.clone()));
+                let Some(room) = self.rooms.get_mut(&room) else {
+                    return;
+                };
+                if room.presence_mode != PresenceMode::Off
+                    && room.presence.get_or_insert_default().join(member)
+                {
+                    self.presence_due
+                        .push_back((now + MERGE, room.name.clone()));
                 }
             }
             Event::Left { room, connection } => {
-                let presence = self.rooms.get_mut(&room).and_then(|room| room.presence.as_mut());
+                let presence = self
+                    .rooms
+                    .get_mut(&room)
+                    .and_then(|room| room.presence.as_mut());
                 if presence.is_some_and(|presence| presence.leave(connection)) {
                     self.presence_due.push_back((now + MERGE, room.clone()));
                 }
@@ -148,9 +198,18 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             Event::Direct { to, message, token } => {
                 let addresses = self.users.find(&to);
-                self.broker.submit(Request::DirectTaken { token, connections: addresses.len() });
+                self.broker.submit(Request::DirectTaken {
+                    token,
+                    connections: addresses.len(),
+                });
                 for to in addresses {
-                    self.outlet.send(to.shard, Delivery::Direct { to, message: message.clone() });
+                    self.outlet.send(
+                        to.shard,
+                        Delivery::Direct {
+                            to,
+                            message: message.clone(),
+                        },
+                    );
                 }
             }
             Event::DirectSent { token, connections } => {
@@ -165,14 +224,20 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     pub fn end(&mut self) {
         self.tell_missed();
         for name in std::mem::take(&mut self.outgoing) {
-            let Some(room) = self.rooms.get_mut(&name) else { continue };
+            let Some(room) = self.rooms.get_mut(&name) else {
+                continue;
+            };
             let messages = std::mem::take(&mut room.outgoing);
             let full: Vec<u16> = match room.stored {
                 true => Vec::new(), // publishing was refused before a queue could grow further
-                false => room.shards().filter(|shard| self.outlet.is_full(*shard)).collect(),
+                false => room
+                    .shards()
+                    .filter(|shard| self.outlet.is_full(*shard))
+                    .collect(),
             };
             if full.is_empty() {
-                self.outlet.messages(&name, messages, self.received, room.live());
+                self.outlet
+                    .messages(&name, messages, self.received, room.live());
                 continue;
             }
             let mut takers = room.live().to_vec();
@@ -182,7 +247,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     self.missed.push((shard, name.clone()));
                 }
             }
-            self.outlet.messages(&name, messages, self.received, &takers);
+            self.outlet
+                .messages(&name, messages, self.received, &takers);
         }
         self.outlet.flush();
         self.metrics.rooms.set(self.rooms.len() as u64);
@@ -196,7 +262,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 self.missed.push((shard, room));
             } else {
                 self.metrics.gaps.add(1);
-                self.outlet.send(shard, Delivery::Gap { room, reason: GapReason::Overload, position: None });
+                self.outlet.send(
+                    shard,
+                    Delivery::Gap {
+                        room,
+                        reason: GapReason::Overload,
+                        position: None,
+                    },
+                );
             }
         }
     }
@@ -211,13 +284,22 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
         while self.presence_due.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, name)) = self.presence_due.pop_front() else { return };
-            let Some(room) = self.rooms.get_mut(&name) else { continue };
-            let Some(presence) = &mut room.presence else { continue };
+            let Some((_, name)) = self.presence_due.pop_front() else {
+                return;
+            };
+            let Some(room) = self.rooms.get_mut(&name) else {
+                continue;
+            };
+            let Some(presence) = &mut room.presence else {
+                continue;
+            };
             if let Some(change) = presence.flush(room.presence_mode, room.max_members) {
                 let change = Arc::new(change);
                 for shard in room.shards() {
-                    let delivery = Delivery::Presence { room: name.clone(), change: change.clone() };
+                    let delivery = Delivery::Presence {
+                        room: name.clone(),
+                        change: change.clone(),
+                    };
                     self.outlet.send(shard, delivery);
                 }
             }
@@ -227,13 +309,19 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Lets go messages that are too old, of the rooms used least recently. Rooms in use do so with each message.
     pub fn expire(&mut self) {
-        let Some(history) = self.channel.history else { return };
+        let Some(history) = self.channel.history else {
+            return;
+        };
         let old = unix_milliseconds().saturating_sub(history.max_age.as_millis() as u64);
         // Bounded per call, so that a turn stays short.
         for _ in 0..1000 {
             let rooms = &self.rooms;
-            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else { return };
-            let Some(room) = self.rooms.get(&name) else { continue };
+            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
+                return;
+            };
+            let Some(room) = self.rooms.get(&name) else {
+                continue;
+            };
             if room.ring.newest().is_some_and(|newest| newest >= old) {
                 self.lru.put_back(room.used, name);
                 return;
@@ -250,7 +338,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             self.floor = self.floor.max(self.position);
         }
         self.channel = channel;
-        let max = self.channel.history.map_or(0, |history| history.max_messages_per_room);
+        let max = self
+            .channel
+            .history
+            .map_or(0, |history| history.max_messages_per_room);
         for room in self.rooms.values_mut() {
             let was_stored = room.stored;
             room.apply(&self.channel.rules);
@@ -262,7 +353,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             self.ring_bytes = self.ring_bytes - before + room.ring.footprint();
             if room.presence.is_some() {
-                self.presence_due.push_back((now + MERGE, room.name.clone()));
+                self.presence_due
+                    .push_back((now + MERGE, room.name.clone()));
             }
         }
         self.bound_rings();
@@ -294,14 +386,34 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             Resumed::Lost => (Some(false), Vec::new(), false, position),
             Resumed::Page { messages, more } => {
                 let last = messages.last().and_then(|message| message.offset);
-                (Some(true), messages, more, if more { last.unwrap_or(position) } else { position })
+                (
+                    Some(true),
+                    messages,
+                    more,
+                    if more {
+                        last.unwrap_or(position)
+                    } else {
+                        position
+                    },
+                )
             }
             Resumed::Elsewhere => {
                 let since = since.map_or(position, |since| since.offset);
                 self.enter(to, &name, false, member);
-                let pending = Pending::Resume { to, id, room: name.clone(), since, presence };
+                let pending = Pending::Resume {
+                    to,
+                    id,
+                    room: name.clone(),
+                    since,
+                    presence,
+                };
                 let token = self.pending.insert(pending) as Token;
-                self.broker.submit(Request::Read { token, room: name, after: since, limit: PAGE_MESSAGES + 1 });
+                self.broker.submit(Request::Read {
+                    token,
+                    room: name,
+                    after: since,
+                    limit: PAGE_MESSAGES + 1,
+                });
                 return;
             }
         };
@@ -311,8 +423,22 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             None => {}
         }
         self.enter(to, &name, !more, member);
-        let outcome = Subscribed { position: stored.then_some((epoch, at)), recovered, messages, more };
-        self.outlet.send(to.shard, Delivery::Subscribed { to, id, room: name, presence, outcome: Box::new(outcome) });
+        let outcome = Subscribed {
+            position: stored.then_some((epoch, at)),
+            recovered,
+            messages,
+            more,
+        };
+        self.outlet.send(
+            to.shard,
+            Delivery::Subscribed {
+                to,
+                id,
+                room: name,
+                presence,
+                outcome: Box::new(outcome),
+            },
+        );
     }
 
     /// Counts a subscription, and tells the broker of the first one and of the member.
@@ -328,12 +454,17 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             self.metrics.subscriptions.add(1);
         }
         if told {
-            self.broker.submit(Request::Join { room: name.clone(), member });
+            self.broker.submit(Request::Join {
+                room: name.clone(),
+                member,
+            });
         }
     }
 
     fn leave(&mut self, address: Address, name: &RoomName, connection: ConnectionId) {
-        let Some(room) = self.rooms.get_mut(name) else { return };
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
         if !room.unsubscribe(address) {
             return;
         }
@@ -342,12 +473,21 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             self.broker.submit(Request::Unwatch(name.clone()));
         }
         if room.presence.is_some() || room.presence_mode != PresenceMode::Off {
-            self.broker.submit(Request::Leave { room: name.clone(), connection });
+            self.broker.submit(Request::Leave {
+                room: name.clone(),
+                connection,
+            });
         }
         self.forget_if_idle(name);
     }
 
-    fn publish(&mut self, to: Address, id: Option<RequestId>, mut message: Box<Message>, key: Option<DeduplicationKey>) {
+    fn publish(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        mut message: Box<Message>,
+        key: Option<DeduplicationKey>,
+    ) {
         let stored = match self.rooms.get(&message.room) {
             Some(room) => {
                 if room.stored && room.shards().any(|shard| self.outlet.is_full(shard)) {
@@ -358,17 +498,37 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             None => self.channel.rules.for_room(message.room.as_str()).history,
         };
-        let pending = Pending::Publish { to, id, had_message_id: key.is_some() };
+        let pending = Pending::Publish {
+            to,
+            id,
+            had_message_id: key.is_some(),
+        };
         let token = self.pending.insert(pending) as Token;
-        self.broker.submit(Request::Publish { token, message, stored, key });
+        self.broker.submit(Request::Publish {
+            token,
+            message,
+            stored,
+            key,
+        });
     }
 
     fn published(&mut self, token: Token, result: Result<Receipt, crate::broker::PublishError>) {
         use crate::broker::PublishError;
-        let Some(Pending::Publish { to, id, had_message_id }) = self.pending.try_remove(token as usize) else { return };
+        let Some(Pending::Publish {
+            to,
+            id,
+            had_message_id,
+        }) = self.pending.try_remove(token as usize)
+        else {
+            return;
+        };
         let answer = match result {
             Ok(receipt) => {
-                let counter = if receipt.duplicate { &self.metrics.duplicates } else { &self.metrics.published };
+                let counter = if receipt.duplicate {
+                    &self.metrics.duplicates
+                } else {
+                    &self.metrics.published
+                };
                 counter.add(1);
                 Answer::Published {
                     position: receipt.offset.map(|offset| (self.epoch.clone(), offset)),
@@ -410,8 +570,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
     }
 
-    fn keep(&mut self, name: &RoomName, message: Arc<Message>, stamp: u64, history: crate::config::History) {
-        let Some(room) = self.rooms.get_mut(name) else { return };
+    fn keep(
+        &mut self,
+        name: &RoomName,
+        message: Arc<Message>,
+        stamp: u64,
+        history: crate::config::History,
+    ) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
         let before = room.ring.footprint();
         room.ring.expire(message.timestamp, history.max_age);
         room.ring.push(message, history.max_messages_per_room);
@@ -425,7 +593,9 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Lets go what is too old of a room that is about to be read.
     fn expire_room(&mut self, name: &RoomName) {
-        let (Some(history), Some(room)) = (self.channel.history, self.rooms.get_mut(name)) else { return };
+        let (Some(history), Some(room)) = (self.channel.history, self.rooms.get_mut(name)) else {
+            return;
+        };
         let before = room.ring.footprint();
         room.ring.expire(unix_milliseconds(), history.max_age);
         self.ring_bytes = self.ring_bytes + room.ring.footprint() - before;
@@ -435,14 +605,18 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     fn bound_rings(&mut self) {
         while self.ring_bytes > self.channel.limits.history_memory {
             let rooms = &self.rooms;
-            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else { return };
+            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
+                return;
+            };
             self.drop_ring(&name);
             self.metrics.rings_evicted.add(1);
         }
     }
 
     fn drop_ring(&mut self, name: &RoomName) {
-        let Some(room) = self.rooms.get_mut(name) else { return };
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
         self.ring_bytes -= room.ring.footprint();
         room.ring.clear(Offset(0));
         room.queued = false;
@@ -459,10 +633,21 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         };
         message.timestamp = unix_milliseconds();
         let token = self.pending.insert(Pending::Send { to: from, id }) as Token;
-        self.broker.submit(Request::Direct { token, to: user, message: Arc::from(message) });
+        self.broker.submit(Request::Direct {
+            token,
+            to: user,
+            message: Arc::from(message),
+        });
     }
 
-    fn history(&mut self, to: Address, id: Option<RequestId>, name: &RoomName, range: HistoryRange, limit: usize) {
+    fn history(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        name: &RoomName,
+        range: HistoryRange,
+        limit: usize,
+    ) {
         if !self.channel.rules.for_room(name.as_str()).history {
             return self.answer(to, id, Answer::Refused(ErrorCode::NoHistory));
         }
@@ -476,21 +661,44 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             page = (found.messages, found.more);
         }
         let (messages, more) = page;
-        self.answer(to, id, Answer::History(HistoryPage { epoch: self.epoch.clone(), messages, more }));
+        self.answer(
+            to,
+            id,
+            Answer::History(HistoryPage {
+                epoch: self.epoch.clone(),
+                messages,
+                more,
+            }),
+        );
     }
 
-    fn presence(&mut self, to: Address, id: Option<RequestId>, name: &RoomName, after: Option<ConnectionId>) {
+    fn presence(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        name: &RoomName,
+        after: Option<ConnectionId>,
+    ) {
         let rule = self.channel.rules.for_room(name.as_str());
         let presence = self.rooms.get(name).and_then(|room| room.presence.as_ref());
         let answer = match (rule.presence, presence) {
             (PresenceMode::Off, _) => Answer::Refused(ErrorCode::NoPresence),
-            (mode, Some(presence)) => Answer::Presence(presence.snapshot(mode, rule.max_members, after)),
-            (PresenceMode::Count, None) => {
-                Answer::Presence(PresencePage { version: 0, members: PresenceMembers::Count(0) })
+            (mode, Some(presence)) => {
+                Answer::Presence(presence.snapshot(mode, rule.max_members, after))
             }
+            (PresenceMode::Count, None) => Answer::Presence(PresencePage {
+                version: 0,
+                members: PresenceMembers::Count(0),
+            }),
             (PresenceMode::Full, None) => {
-                let members = PresenceMembers::Page { members: Vec::new(), more: false };
-                Answer::Presence(PresencePage { version: 0, members })
+                let members = PresenceMembers::Page {
+                    members: Vec::new(),
+                    more: false,
+                };
+                Answer::Presence(PresencePage {
+                    version: 0,
+                    members,
+                })
             }
         };
         self.answer(to, id, answer);
@@ -517,10 +725,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             None => self.rooms.keys().cloned().collect(),
         };
         for name in names {
-            let Some(room) = self.rooms.get_mut(&name) else { continue };
+            let Some(room) = self.rooms.get_mut(&name) else {
+                continue;
+            };
             let position = room.stored.then(|| (self.epoch.clone(), self.position));
             for shard in room.shards() {
-                let gap = Delivery::Gap { room: name.clone(), reason, position: position.clone() };
+                let gap = Delivery::Gap {
+                    room: name.clone(),
+                    reason,
+                    position: position.clone(),
+                };
                 self.outlet.send(shard, gap);
                 self.metrics.gaps.add(1);
             }
@@ -529,11 +743,20 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Messages from beyond the ring have come, or cannot.
     fn read(&mut self, token: Token, complete: Option<Vec<Arc<Message>>>) {
-        let Some(Pending::Resume { to, id, room: name, since, presence }) = self.pending.try_remove(token as usize) else {
+        let Some(Pending::Resume {
+            to,
+            id,
+            room: name,
+            since,
+            presence,
+        }) = self.pending.try_remove(token as usize)
+        else {
             return;
         };
         let (epoch, position) = (self.epoch.clone(), self.position);
-        let Some(room) = self.rooms.get_mut(&name) else { return };
+        let Some(room) = self.rooms.get_mut(&name) else {
+            return;
+        };
         let (recovered, messages, more) = match complete {
             Some(mut messages) => {
                 messages.retain(|message| message.offset > Some(since));
@@ -543,17 +766,38 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             None => (false, Vec::new(), false),
         };
-        let counter = if recovered { &self.metrics.resumes_recovered } else { &self.metrics.resumes_lost };
+        let counter = if recovered {
+            &self.metrics.resumes_recovered
+        } else {
+            &self.metrics.resumes_lost
+        };
         counter.add(1);
         room.subscribe(to, !more);
-        let last = messages.last().and_then(|message| message.offset).filter(|_| more);
-        let outcome =
-            Subscribed { position: Some((epoch, last.unwrap_or(position))), recovered: Some(recovered), messages, more };
-        self.outlet.send(to.shard, Delivery::Subscribed { to, id, room: name, presence, outcome: Box::new(outcome) });
+        let last = messages
+            .last()
+            .and_then(|message| message.offset)
+            .filter(|_| more);
+        let outcome = Subscribed {
+            position: Some((epoch, last.unwrap_or(position))),
+            recovered: Some(recovered),
+            messages,
+            more,
+        };
+        self.outlet.send(
+            to.shard,
+            Delivery::Subscribed {
+                to,
+                id,
+                room: name,
+                presence,
+                outcome: Box::new(outcome),
+            },
+        );
     }
 
     fn answer(&mut self, to: Address, id: Option<RequestId>, answer: Answer) {
-        self.outlet.send(to.shard, Delivery::Answer { to, id, answer });
+        self.outlet
+            .send(to.shard, Delivery::Answer { to, id, answer });
     }
 
     /// Most bytes of a page: half of what may wait for a client, so that a page alone does not disconnect it.
@@ -564,7 +808,9 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     /// The room in memory, made if it is not there.
     fn room(&mut self, name: &RoomName) -> &mut Room {
         let (channel, shards, floor) = (&self.channel, self.shards, self.floor);
-        self.rooms.entry(name.clone()).or_insert_with(|| Room::new(name.clone(), &channel.rules, shards, floor))
+        self.rooms
+            .entry(name.clone())
+            .or_insert_with(|| Room::new(name.clone(), &channel.rules, shards, floor))
     }
 
     fn forget_if_idle(&mut self, name: &RoomName) {
@@ -581,14 +827,23 @@ enum Resumed {
     /// Nothing was missed, or nothing was asked.
     Live,
     /// This was missed.
-    Page { messages: Vec<Arc<Message>>, more: bool },
+    Page {
+        messages: Vec<Arc<Message>>,
+        more: bool,
+    },
     /// What was missed is older than the ring.
     Elsewhere,
     /// Completeness cannot be proven.
     Lost,
 }
 
-fn resume(ring: &Ring, since: &Since, epoch: &Epoch, position: Offset, page_bytes: usize) -> Resumed {
+fn resume(
+    ring: &Ring,
+    since: &Since,
+    epoch: &Epoch,
+    position: Offset,
+    page_bytes: usize,
+) -> Resumed {
     if since.epoch != *epoch || since.offset > position {
         return Resumed::Lost;
     }
@@ -598,14 +853,23 @@ fn resume(ring: &Ring, since: &Since, epoch: &Epoch, position: Offset, page_byte
     let page = ring.after(since.offset, PAGE_MESSAGES, page_bytes);
     match page.messages.is_empty() {
         true => Resumed::Live,
-        false => Resumed::Page { messages: page.messages, more: page.more },
+        false => Resumed::Page {
+            messages: page.messages,
+            more: page.more,
+        },
     }
 }
 
 fn last_use(rooms: &HashMap<RoomName, Room>, name: &RoomName) -> Option<u64> {
-    rooms.get(name).filter(|room| room.queued && !room.ring.is_empty()).map(|room| room.used)
+    rooms
+        .get(name)
+        .filter(|room| room.queued && !room.ring.is_empty())
+        .map(|room| room.used)
 }
 
 fn unix_milliseconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
 }

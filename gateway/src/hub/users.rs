@@ -14,7 +14,13 @@ pub struct Users {
 
 impl Users {
     /// Adds a connection. Gives the oldest one of the same user if there are more than `max` now.
-    pub fn add(&mut self, connection: ConnectionId, user: Option<&UserId>, address: Address, max: usize) -> Option<Address> {
+    pub fn add(
+        &mut self,
+        connection: ConnectionId,
+        user: Option<&UserId>,
+        address: Address,
+        max: usize,
+    ) -> Option<Address> {
         let Some(user) = user else {
             self.anonymous.insert(connection, address);
             return None;
@@ -42,7 +48,12 @@ impl Users {
     /// The connections of a user, or the anonymous connection of that name.
     pub fn find(&self, user: &UserId) -> Vec<Address> {
         match ConnectionId::parse(user.as_str()) {
-            Some(connection) => self.anonymous.get(&connection).copied().into_iter().collect(),
+            Some(connection) => self
+                .anonymous
+                .get(&connection)
+                .copied()
+                .into_iter()
+                .collect(),
             None => self.named.get(user).cloned().unwrap_or_default(),
         }
     }
@@ -53,7 +64,11 @@ mod tests {
     use super::*;
 
     fn address(slot: u32) -> Address {
-        Address { shard: 0, slot, generation: 0 }
+        Address {
+            shard: 0,
+            slot,
+            generation: 0,
+        }
     }
 
     #[test]
@@ -63,7 +78,10 @@ mod tests {
         let ids: Vec<ConnectionId> = (0..3).map(|_| ConnectionId::random()).collect();
         assert_eq!(users.add(ids[0], Some(&ann), address(0), 2), None);
         assert_eq!(users.add(ids[1], Some(&ann), address(1), 2), None);
-        assert_eq!(users.add(ids[2], Some(&ann), address(2), 2), Some(address(0)));
+        assert_eq!(
+            users.add(ids[2], Some(&ann), address(2), 2),
+            Some(address(0))
+        );
         users.remove(ids[0], Some(&ann), address(0));
         assert_eq!(users.find(&ann), [address(1), address(2)]);
     }

@@ -100,29 +100,83 @@ impl ErrorCode {
 
     fn facts(self) -> (&'static str, u16, &'static str) {
         match self {
-            Self::BadRequest => ("bad_request", 4008, "not a valid request: see the protocol's documentation"),
-            Self::UnknownType => ("unknown_type", 4008, "unknown `type`: see the protocol's documentation"),
-            Self::BadRoom => ("bad_room", 4009, "a room name has 1 to 256 bytes of UTF-8 without control characters"),
-            Self::MessageTooLarge => ("message_too_large", 1009, "the payload is over limits.messageSize: send less"),
-            Self::AlreadyConnected => ("already_connected", 4008, "`connect` must be the first request"),
+            Self::BadRequest => (
+                "bad_request",
+                4008,
+                "not a valid request: see the protocol's documentation",
+            ),
+            Self::UnknownType => (
+                "unknown_type",
+                4008,
+                "unknown `type`: see the protocol's documentation",
+            ),
+            Self::BadRoom => (
+                "bad_room",
+                4009,
+                "a room name has 1 to 256 bytes of UTF-8 without control characters",
+            ),
+            Self::MessageTooLarge => (
+                "message_too_large",
+                1009,
+                "the payload is over limits.messageSize: send less",
+            ),
+            Self::AlreadyConnected => (
+                "already_connected",
+                4008,
+                "`connect` must be the first request",
+            ),
             Self::Unauthenticated => ("unauthenticated", 4001, "connect with a token first"),
-            Self::InvalidToken => ("invalid_token", 4002, "the token is not accepted: get a new one"),
+            Self::InvalidToken => (
+                "invalid_token",
+                4002,
+                "the token is not accepted: get a new one",
+            ),
             Self::Forbidden => ("forbidden", 4003, "the room's rules do not allow this"),
-            Self::TooManyRooms => ("too_many_rooms", 4010, "leave a room before you join another"),
+            Self::TooManyRooms => (
+                "too_many_rooms",
+                4010,
+                "leave a room before you join another",
+            ),
             Self::NoHistory => ("no_history", 4011, "the room keeps no messages"),
             Self::NoPresence => ("no_presence", 4011, "the room does not tell who is in it"),
-            Self::NoHandler => ("no_handler", 4011, "the channel has no handler for requests"),
-            Self::Replaced => ("replaced", 4004, "a newer connection of this user took the place"),
+            Self::NoHandler => (
+                "no_handler",
+                4011,
+                "the channel has no handler for requests",
+            ),
+            Self::Replaced => (
+                "replaced",
+                4004,
+                "a newer connection of this user took the place",
+            ),
             Self::SlowConsumer => ("slow_consumer", 4100, "read faster, then resume"),
             Self::RateLimited => ("rate_limited", 4101, "over the rate: wait, then try again"),
-            Self::Overloaded => ("overloaded", 4102, "the gateway's queues are full: try again later"),
+            Self::Overloaded => (
+                "overloaded",
+                4102,
+                "the gateway's queues are full: try again later",
+            ),
             Self::Unavailable => ("unavailable", 4103, "not published: try again"),
-            Self::OutcomeUnknown => {
-                ("outcome_unknown", 4103, "sent, but not confirmed: send it again with the same message_id")
-            }
-            Self::PingTimeout => ("ping_timeout", 4104, "nothing was heard from you: connect again"),
-            Self::ConnectTimeout => ("connect_timeout", 4005, "`connect` with a token must follow the handshake"),
-            Self::CatchUpTimeout => ("catch_up_timeout", 4105, "ask for the next page within 30 s"),
+            Self::OutcomeUnknown => (
+                "outcome_unknown",
+                4103,
+                "sent, but not confirmed: send it again with the same message_id",
+            ),
+            Self::PingTimeout => (
+                "ping_timeout",
+                4104,
+                "nothing was heard from you: connect again",
+            ),
+            Self::ConnectTimeout => (
+                "connect_timeout",
+                4005,
+                "`connect` with a token must follow the handshake",
+            ),
+            Self::CatchUpTimeout => (
+                "catch_up_timeout",
+                4105,
+                "ask for the next page within 30 s",
+            ),
             Self::Gap => ("gap", 4200, "messages were missed: connect again"),
             Self::Draining => ("draining", 1012, "the gateway goes away: connect again"),
             Self::Internal => ("internal", 1011, "a fault of the gateway: try again later"),
@@ -138,7 +192,10 @@ mod tests {
     fn codes_stand_in_the_order_of_their_numbers() {
         for (index, code) in ErrorCode::ALL.iter().enumerate() {
             assert_eq!(*code as usize, index);
-            assert!(code.as_str().len() <= 123, "a close reason has at most 123 bytes");
+            assert!(
+                code.as_str().len() <= 123,
+                "a close reason has at most 123 bytes"
+            );
         }
     }
 }

@@ -22,8 +22,12 @@ pub type ProtocolIndex = u8;
 
 /// Finds a protocol by its WebSocket subprotocol name or by the short name of the `protocol` query parameter.
 pub fn find(name: &str) -> Option<ProtocolIndex> {
-    let found = |protocol: &&dyn Protocol| protocol.subprotocol() == name || protocol.short_name() == name;
-    PROTOCOLS.iter().position(found).map(|index| index as ProtocolIndex)
+    let found =
+        |protocol: &&dyn Protocol| protocol.subprotocol() == name || protocol.short_name() == name;
+    PROTOCOLS
+        .iter()
+        .position(found)
+        .map(|index| index as ProtocolIndex)
 }
 
 /// One client protocol over WebSocket.
@@ -405,12 +409,22 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal in the code's own words.
     pub fn new(id: Option<RequestId>, code: ErrorCode) -> Self {
-        Self { id, code, message: Cow::Borrowed(code.advice()), retry_after_ms: None }
+        Self {
+            id,
+            code,
+            message: Cow::Borrowed(code.advice()),
+            retry_after_ms: None,
+        }
     }
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { id: fault.id, code: fault.code, message: fault.message, retry_after_ms: None }
+        Self {
+            id: fault.id,
+            code: fault.code,
+            message: fault.message,
+            retry_after_ms: None,
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! `linnet.v1.plain`: frames are payloads. What a client sends, everyone in its room gets, untouched. No greeting and no
 //! answers: what cannot be done closes the connection.
 
-
-use super::{Command, Content, ErrorCode, Fault, Frame, FrameSink, Handshake, Protocol, Reply, Request, Verdict};
+use super::{
+    Command, Content, ErrorCode, Fault, Frame, FrameSink, Handshake, Protocol, Reply, Request,
+    Verdict,
+};
 use crate::message::{Message, Payload};
 
 /// The plain protocol.
@@ -20,19 +22,42 @@ impl Protocol for Plain {
     fn decode(&self, frame: Frame<'_>, handshake: &Handshake) -> Result<Request, Fault> {
         let Some(room) = handshake.room.clone() else {
             let message = "the handshake named no room: add ?room=".into();
-            return Err(Fault { id: None, code: ErrorCode::BadRoom, message, fatal: true });
+            return Err(Fault {
+                id: None,
+                code: ErrorCode::BadRoom,
+                message,
+                fatal: true,
+            });
         };
         let data = match frame {
             Frame::Text(text) => Payload::Text(text.into()),
             Frame::Binary(bytes) => Payload::Binary(bytes.into()),
         };
-        let content = Content { event: None, data, message_id: None };
-        Ok(Request { id: None, command: Command::Publish { room, content, echo: handshake.echo } })
+        let content = Content {
+            event: None,
+            data,
+            message_id: None,
+        };
+        Ok(Request {
+            id: None,
+            command: Command::Publish {
+                room,
+                content,
+                echo: handshake.echo,
+            },
+        })
     }
 
     fn first_request(&self, handshake: &Handshake) -> Option<Request> {
         let room = handshake.room.clone()?;
-        Some(Request { id: None, command: Command::Subscribe { room, since: None, presence: false } })
+        Some(Request {
+            id: None,
+            command: Command::Subscribe {
+                room,
+                since: None,
+                presence: false,
+            },
+        })
     }
 
     fn encode_message(&self, message: &Message, out: &mut dyn FrameSink) {
@@ -55,15 +80,17 @@ impl Protocol for Plain {
                 self.encode_message(message, out);
                 Verdict::Continue
             }
-            Reply::Connected(_) | Reply::Ack { .. } | Reply::Presence { .. } | Reply::GoAway { .. } | Reply::Pong { .. } => {
-                Verdict::Continue
-            }
+            Reply::Connected(_)
+            | Reply::Ack { .. }
+            | Reply::Presence { .. }
+            | Reply::GoAway { .. }
+            | Reply::Pong { .. } => Verdict::Continue,
         }
     }
 }
 
 /// The string that a JSON text is, if it is one and can be written in UTF-8 (`"\ud800"` cannot).
 fn json_string(json: &str) -> Option<String> {
-    json.starts_with('"').then(|| serde_json::from_str(json).ok())?
+    json.starts_with('"')
+        .then(|| serde_json::from_str(json).ok())?
 }
-

@@ -11,7 +11,10 @@ pub struct Bucket {
 impl Bucket {
     /// A bucket that nothing was taken from.
     pub fn full(burst: f64, now_ms: u64) -> Self {
-        Self { tokens: burst as f32, at: now_ms as u32 }
+        Self {
+            tokens: burst as f32,
+            at: now_ms as u32,
+        }
     }
 
     /// Takes `amount`; else gives the milliseconds after which it will be there. Rate and burst may differ from call
@@ -43,7 +46,11 @@ mod tests {
         assert_eq!(bucket.take(1.0, 10.0, 3.0, 99), Err(1));
         assert_eq!(bucket.take(1.0, 10.0, 3.0, 101), Ok(()));
         for _ in 0..3 {
-            assert_eq!(bucket.take(1.0, 10.0, 3.0, 10_000), Ok(()), "never more than the burst");
+            assert_eq!(
+                bucket.take(1.0, 10.0, 3.0, 10_000),
+                Ok(()),
+                "never more than the burst"
+            );
         }
         assert!(bucket.take(1.0, 10.0, 3.0, 10_000).is_err());
     }

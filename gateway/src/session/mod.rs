@@ -98,10 +98,18 @@ impl Session {
         let connection = ConnectionId::random();
         let limits = &channel.limits;
         Self {
-            member: Member { connection, user: None, info },
+            member: Member {
+                connection,
+                user: None,
+                info,
+            },
             publisher: None,
             secret: SessionSecret::random(),
-            phase: if channel.anonymous { Phase::Fresh } else { Phase::AwaitingConnect },
+            phase: if channel.anonymous {
+                Phase::Fresh
+            } else {
+                Phase::AwaitingConnect
+            },
             rooms: HashMap::new(),
             messages: Bucket::full(f64::from(limits.message_burst), now_ms),
             subscribes: Bucket::full(f64::from(limits.subscribes_per_second.unwrap_or(1)), now_ms),
@@ -132,16 +140,26 @@ impl Session {
 
     /// What the session is to rules and receivers: its user, or its own id.
     fn publisher(&mut self) -> UserId {
-        let Member { connection, user, .. } = &self.member;
-        let name = || user.clone().unwrap_or_else(|| UserId::anonymous(*connection));
+        let Member {
+            connection, user, ..
+        } = &self.member;
+        let name = || {
+            user.clone()
+                .unwrap_or_else(|| UserId::anonymous(*connection))
+        };
         self.publisher.get_or_insert_with(name).clone()
     }
 
     /// Counts a frame's bytes. The refusal stands for the whole frame.
     pub fn receive(&mut self, bytes: usize, around: &Surroundings<'_>) -> Result<(), Outcome> {
-        let Some(rate) = around.channel.limits.bytes_per_second else { return Ok(()) };
+        let Some(rate) = around.channel.limits.bytes_per_second else {
+            return Ok(());
+        };
         let burst = byte_burst(&around.channel.limits);
-        match self.bytes.take(bytes as f64, rate as f64, burst, around.now_ms) {
+        match self
+            .bytes
+            .take(bytes as f64, rate as f64, burst, around.now_ms)
+        {
             Ok(()) => Ok(()),
             Err(wait) => Err(self.rate_limited(None, wait, around)),
         }
@@ -160,13 +178,21 @@ impl Session {
         let Request { id, command } = request;
         let first = self.phase == Phase::Fresh;
         match (&command, self.phase) {
-            (Command::Connect { .. }, Phase::Open) => return self.refuse(id, ErrorCode::AlreadyConnected, around),
+            (Command::Connect { .. }, Phase::Open) => {
+                return self.refuse(id, ErrorCode::AlreadyConnected, around);
+            }
             (Command::Connect { .. }, _) => {}
-            (_, Phase::AwaitingConnect) => return self.refuse(id, ErrorCode::Unauthenticated, around),
+            (_, Phase::AwaitingConnect) => {
+                return self.refuse(id, ErrorCode::Unauthenticated, around);
+            }
             _ => self.phase = Phase::Open,
         }
         match command {
-            Command::Connect { token, session, info } => {
+            Command::Connect {
+                token,
+                session,
+                info,
+            } => {
                 if let Some(token) = token {
                     match identity::authenticate(&token, around.channel) {
                         Ok(user) => self.member.user = Some(user),
@@ -180,22 +206,36 @@ impl Session {
                 self.phase = Phase::Open;
                 Outcome::Identified(id)
             }
-            Command::Subscribe { room, since, presence } => self.subscribe(id, room, since, presence, around),
+            Command::Subscribe {
+                room,
+                since,
+                presence,
+            } => self.subscribe(id, room, since, presence, around),
             Command::Unsubscribe { room } => match self.rooms.get_mut(&room) {
                 Some(membership) => {
                     membership.leaving = true;
-                    Outcome::Hub(id, CommandKind::Unsubscribe { room, connection: self.connection() })
+                    Outcome::Hub(
+                        id,
+                        CommandKind::Unsubscribe {
+                            room,
+                            connection: self.connection(),
+                        },
+                    )
                 }
                 None => Outcome::Done(id),
             },
-            Command::Publish { room, content, echo } => self.publish(id, room, content, echo, around),
+            Command::Publish {
+                room,
+                content,
+                echo,
+            } => self.publish(id, room, content, echo, around),
             Command::Send { to, content } => self.send(id, to, content, around),
-            Command::History { room, range, limit } => {
-                self.reading(id, room, around, |room| CommandKind::History { room, range, limit })
-            }
-            Command::Presence { room, after } => {
-                self.reading(id, room, around, |room| CommandKind::Presence { room, after })
-            }
+            Command::History { room, range, limit } => self.reading(id, room, around, |room| {
+                CommandKind::History { room, range, limit }
+            }),
+            Command::Presence { room, after } => self.reading(id, room, around, |room| {
+                CommandKind::Presence { room, after }
+            }),
             Command::Request => match self.count_message(&id, around) {
                 Ok(()) => Outcome::Refused(Refusal::new(id, ErrorCode::NoHandler)),
                 Err(refused) => refused,
@@ -208,7 +248,12 @@ impl Session {
     /// Whether the rules let the session stay in a room.
     pub fn may_stay(&mut self, room: &RoomName, channel: &Channel) -> bool {
         let user = self.publisher();
-        self.allows(channel.rules.for_user(room.as_str(), user.as_str()).subscribe)
+        self.allows(
+            channel
+                .rules
+                .for_user(room.as_str(), user.as_str())
+                .subscribe,
+        )
     }
 
     fn subscribe(
@@ -229,14 +274,31 @@ impl Session {
         if !self.may_stay(&room, around.channel) {
             return self.refuse(id, ErrorCode::Forbidden, around);
         }
-        let known = self.rooms.get(&room).is_some_and(|membership| !membership.leaving);
+        let known = self
+            .rooms
+            .get(&room)
+            .is_some_and(|membership| !membership.leaving);
         let staying = self.rooms.values().filter(|membership| !membership.leaving);
-        if !known && self.rooms.len() >= limits.rooms_per_connection && staying.count() >= limits.rooms_per_connection {
+        if !known
+            && self.rooms.len() >= limits.rooms_per_connection
+            && staying.count() >= limits.rooms_per_connection
+        {
             return self.refuse(id, ErrorCode::TooManyRooms, around);
         }
-        let pending = Membership { state: MembershipState::Pending, leaving: false };
+        let pending = Membership {
+            state: MembershipState::Pending,
+            leaving: false,
+        };
         self.rooms.entry(room.clone()).or_insert(pending).leaving = false;
-        Outcome::Hub(id, CommandKind::Subscribe { room, since, presence, member: self.member.clone() })
+        Outcome::Hub(
+            id,
+            CommandKind::Subscribe {
+                room,
+                since,
+                presence,
+                member: self.member.clone(),
+            },
+        )
     }
 
     fn publish(
@@ -254,19 +316,34 @@ impl Session {
             return self.refuse(id, ErrorCode::MessageTooLarge, around);
         }
         let user = self.publisher();
-        if !self.allows(around.channel.rules.for_user(room.as_str(), user.as_str()).publish) {
+        if !self.allows(
+            around
+                .channel
+                .rules
+                .for_user(room.as_str(), user.as_str())
+                .publish,
+        ) {
             return self.refuse(id, ErrorCode::Forbidden, around);
         }
         if around.hub_full {
             return Outcome::Refused(Refusal::new(id, ErrorCode::Overloaded));
         }
-        let key = content.message_id.as_deref().map(|message_id| self.deduplication_key(&room, message_id));
+        let key = content
+            .message_id
+            .as_deref()
+            .map(|message_id| self.deduplication_key(&room, message_id));
         let skip = (!echo).then_some(self.connection());
         let message = self.message(room, content, user, skip);
         Outcome::Hub(id, CommandKind::Publish { message, key })
     }
 
-    fn send(&mut self, id: Option<RequestId>, to: Box<str>, content: Content, around: &Surroundings<'_>) -> Outcome {
+    fn send(
+        &mut self,
+        id: Option<RequestId>,
+        to: Box<str>,
+        content: Content,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
         if let Err(refused) = self.count_message(&id, around) {
             return refused;
         }
@@ -295,10 +372,29 @@ impl Session {
         Outcome::Hub(id, command(room))
     }
 
-    fn message(&self, room: RoomName, content: Content, from: UserId, skip: Option<ConnectionId>) -> Box<Message> {
-        let Content { event, data, message_id: _ } = content;
+    fn message(
+        &self,
+        room: RoomName,
+        content: Content,
+        from: UserId,
+        skip: Option<ConnectionId>,
+    ) -> Box<Message> {
+        let Content {
+            event,
+            data,
+            message_id: _,
+        } = content;
         let info = self.member.info.clone();
-        Box::new(Message { room, offset: None, timestamp: 0, from, event, data, info, skip })
+        Box::new(Message {
+            room,
+            offset: None,
+            timestamp: 0,
+            from,
+            event,
+            data,
+            info,
+            skip,
+        })
     }
 
     fn deduplication_key(&self, room: &RoomName, message_id: &str) -> DeduplicationKey {
@@ -317,20 +413,40 @@ impl Session {
         }
     }
 
-    fn count_message(&mut self, id: &Option<RequestId>, around: &Surroundings<'_>) -> Result<(), Outcome> {
+    fn count_message(
+        &mut self,
+        id: &Option<RequestId>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), Outcome> {
         let limits = &around.channel.limits;
-        let (rate, burst) = (f64::from(limits.messages_per_second), f64::from(limits.message_burst));
+        let (rate, burst) = (
+            f64::from(limits.messages_per_second),
+            f64::from(limits.message_burst),
+        );
         let taken = self.messages.take(1.0, rate, burst, around.now_ms);
         taken.map_err(|wait| self.rate_limited(id.clone(), wait, around))
     }
 
-    fn rate_limited(&mut self, id: Option<RequestId>, wait_ms: u64, around: &Surroundings<'_>) -> Outcome {
-        let refusal = Refusal { retry_after_ms: Some(wait_ms), ..Refusal::new(id, ErrorCode::RateLimited) };
+    fn rate_limited(
+        &mut self,
+        id: Option<RequestId>,
+        wait_ms: u64,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
+        let refusal = Refusal {
+            retry_after_ms: Some(wait_ms),
+            ..Refusal::new(id, ErrorCode::RateLimited)
+        };
         self.fault(refusal, around)
     }
 
     /// Refuses a request that a well-behaved client would not send often.
-    fn refuse(&mut self, id: Option<RequestId>, code: ErrorCode, around: &Surroundings<'_>) -> Outcome {
+    fn refuse(
+        &mut self,
+        id: Option<RequestId>,
+        code: ErrorCode,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
         let message = match code {
             ErrorCode::MessageTooLarge => {
                 let limit = around.channel.limits.message_size;
@@ -338,18 +454,31 @@ impl Session {
             }
             _ => Cow::Borrowed(code.advice()),
         };
-        self.fault(Refusal { id, code, message, retry_after_ms: None }, around)
+        self.fault(
+            Refusal {
+                id,
+                code,
+                message,
+                retry_after_ms: None,
+            },
+            around,
+        )
     }
 
     /// Whether there is patience left.
     fn charge_fault(&mut self, around: &Surroundings<'_>) -> bool {
         let limits = &around.channel.limits;
-        let (rate, burst) = (f64::from(limits.messages_per_second), f64::from(limits.message_burst));
+        let (rate, burst) = (
+            f64::from(limits.messages_per_second),
+            f64::from(limits.message_burst),
+        );
         self.faults.take(1.0, rate, burst, around.now_ms).is_ok()
     }
 }
 
 /// One second's worth, and at least the largest frame.
 fn byte_burst(limits: &crate::config::Limits) -> f64 {
-    limits.bytes_per_second.map_or(0.0, |rate| (rate as f64).max(limits.frame_size() as f64))
+    limits
+        .bytes_per_second
+        .map_or(0.0, |rate| (rate as f64).max(limits.frame_size() as f64))
 }

@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 
 use crate::message::Payload;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
-use crate::protocol::{Command, Content, ErrorCode, Fault, HistoryRange, Request, RequestId, Since};
+use crate::protocol::{
+    Command, Content, ErrorCode, Fault, HistoryRange, Request, RequestId, Since,
+};
 
 /// Deepest nesting of `data` and `info` (PROTOCOL, Data).
 const MAX_DEPTH: usize = 64;
@@ -51,11 +53,19 @@ struct Problem {
 
 impl Problem {
     fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code: ErrorCode::BadRequest, message: message.into() }
+        Self {
+            code: ErrorCode::BadRequest,
+            message: message.into(),
+        }
     }
 
     fn with(self, id: Option<RequestId>) -> Fault {
-        Fault { id, code: self.code, message: self.message, fatal: false }
+        Fault {
+            id,
+            code: self.code,
+            message: self.message,
+            fatal: false,
+        }
     }
 }
 
@@ -110,7 +120,9 @@ impl<'a> Fields<'a> {
 
 fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let outcome = FieldsSeed(fields).deserialize(&mut reader).and_then(|()| reader.end());
+    let outcome = FieldsSeed(fields)
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end());
     outcome.map_err(|error| Problem::new(error.to_string()))
 }
 
@@ -140,7 +152,9 @@ impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
                 None => !unknown.insert(name.clone()),
             };
             if repeated {
-                return Err(M::Error::custom(format_args!("the field {name:?} stands there twice")));
+                return Err(M::Error::custom(format_args!(
+                    "the field {name:?} stands there twice"
+                )));
             }
         }
         Ok(())
@@ -174,29 +188,43 @@ fn command(fields: &Fields<'_>) -> Parsed<Command> {
     match &*kind {
         "connect" => Ok(Command::Connect {
             token: optional_string(fields.token, "token")?.map(|token| token.as_ref().into()),
-            session: optional_string(fields.session, "session")?.map(|text| session(&text)).transpose()?,
+            session: optional_string(fields.session, "session")?
+                .map(|text| session(&text))
+                .transpose()?,
             info: fields.info.map(info).transpose()?,
         }),
         "subscribe" => Ok(Command::Subscribe {
             room: room(fields)?,
             since: fields.since.map(since).transpose()?,
-            presence: fields.presence.map_or(Ok(false), |value| boolean(value, "presence"))?,
+            presence: fields
+                .presence
+                .map_or(Ok(false), |value| boolean(value, "presence"))?,
         }),
-        "unsubscribe" => Ok(Command::Unsubscribe { room: room(fields)? }),
+        "unsubscribe" => Ok(Command::Unsubscribe {
+            room: room(fields)?,
+        }),
         "publish" => Ok(Command::Publish {
             room: room(fields)?,
             content: content(fields)?,
-            echo: fields.echo.map_or(Ok(true), |value| boolean(value, "echo"))?,
+            echo: fields
+                .echo
+                .map_or(Ok(true), |value| boolean(value, "echo"))?,
         }),
         "send" => Ok(Command::Send {
             to: string(required(fields.to, "to")?, "to")?.as_ref().into(),
             content: content(fields)?,
         }),
-        "history" => Ok(Command::History { room: room(fields)?, range: range(fields)?, limit: limit(fields)? }),
+        "history" => Ok(Command::History {
+            room: room(fields)?,
+            range: range(fields)?,
+            limit: limit(fields)?,
+        }),
         "presence" => Ok(Command::Presence {
             room: room(fields)?,
             after: optional_string(fields.after, "after")?
-                .map(|id| ConnectionId::parse(&id).ok_or(Problem::new("`after` must be a connection_id")))
+                .map(|id| {
+                    ConnectionId::parse(&id).ok_or(Problem::new("`after` must be a connection_id"))
+                })
                 .transpose()?,
         }),
         "request" => Ok(Command::Request),
@@ -224,7 +252,11 @@ fn content(fields: &Fields<'_>) -> Parsed<Content> {
                 .map_err(|_| Problem::new("with \"encoding\":\"base64\", `data` must be a string"))?
                 .0;
             let bytes = STANDARD.decode(text.as_bytes());
-            Payload::Binary(bytes.map_err(|_| Problem::new("`data` is not valid base64"))?.into())
+            Payload::Binary(
+                bytes
+                    .map_err(|_| Problem::new("`data` is not valid base64"))?
+                    .into(),
+            )
         }
         Some(_) => return Err(Problem::new("`encoding` must be \"base64\" or absent")),
     };
@@ -237,7 +269,10 @@ fn content(fields: &Fields<'_>) -> Parsed<Content> {
 
 fn room(fields: &Fields<'_>) -> Parsed<RoomName> {
     let name = string(required(fields.room, "room")?, "room")?;
-    RoomName::parse(&name).map_err(|error| Problem { code: ErrorCode::BadRoom, message: error.to_string().into() })
+    RoomName::parse(&name).map_err(|error| Problem {
+        code: ErrorCode::BadRoom,
+        message: error.to_string().into(),
+    })
 }
 
 fn since(value: &RawValue) -> Parsed<Since> {
@@ -247,12 +282,18 @@ fn since(value: &RawValue) -> Parsed<Since> {
         epoch: Cow<'a, str>,
         offset: u64,
     }
-    let wire: Wire<'_> = serde_json::from_str(value.get())
-        .map_err(|_| Problem::new("`since` must be {\"epoch\": string, \"offset\": integer from 0}"))?;
+    let wire: Wire<'_> = serde_json::from_str(value.get()).map_err(|_| {
+        Problem::new("`since` must be {\"epoch\": string, \"offset\": integer from 0}")
+    })?;
     if wire.epoch.len() > 128 || wire.offset > MAX_SAFE_INTEGER {
-        return Err(Problem::new("`since` must be a position that the server gave"));
+        return Err(Problem::new(
+            "`since` must be a position that the server gave",
+        ));
     }
-    Ok(Since { epoch: Epoch::from_client(&wire.epoch), offset: Offset(wire.offset) })
+    Ok(Since {
+        epoch: Epoch::from_client(&wire.epoch),
+        offset: Offset(wire.offset),
+    })
 }
 
 fn range(fields: &Fields<'_>) -> Parsed<HistoryRange> {
@@ -265,14 +306,19 @@ fn range(fields: &Fields<'_>) -> Parsed<HistoryRange> {
 }
 
 fn limit(fields: &Fields<'_>) -> Parsed<usize> {
-    match fields.limit.map_or(Ok(MAX_LIMIT), |value| integer(value, "limit"))? {
+    match fields
+        .limit
+        .map_or(Ok(MAX_LIMIT), |value| integer(value, "limit"))?
+    {
         limit @ 1..=MAX_LIMIT => Ok(limit as usize),
         _ => Err(Problem::new("`limit` must be 1 to 100")),
     }
 }
 
 fn session(text: &str) -> Parsed<SessionSecret> {
-    SessionSecret::parse(text).ok_or(Problem::new("`session` must be the secret of an earlier `connected`"))
+    SessionSecret::parse(text).ok_or(Problem::new(
+        "`session` must be the secret of an earlier `connected`",
+    ))
 }
 
 fn info(value: &RawValue) -> Parsed<Arc<str>> {
@@ -287,14 +333,22 @@ fn request_id(value: &RawValue) -> Parsed<RequestId> {
     const WANTED: &str = "`id` must be an integer from 0 to 2^53-1 or a string of at most 64 bytes";
     if value.get().starts_with('"') {
         let text = string(value, "id")?;
-        return if text.len() <= MAX_NAME { Ok(RequestId::Text(text.as_ref().into())) } else { Err(Problem::new(WANTED)) };
+        return if text.len() <= MAX_NAME {
+            Ok(RequestId::Text(text.as_ref().into()))
+        } else {
+            Err(Problem::new(WANTED))
+        };
     }
-    integer(value, "id").map(RequestId::Number).map_err(|_| Problem::new(WANTED))
+    integer(value, "id")
+        .map(RequestId::Number)
+        .map_err(|_| Problem::new(WANTED))
 }
 
 fn name(value: Option<&RawValue>, field: &str) -> Parsed<Option<Box<str>>> {
     match optional_string(value, field)? {
-        Some(text) if text.len() > MAX_NAME => Err(Problem::new(format!("`{field}` has at most 64 bytes"))),
+        Some(text) if text.len() > MAX_NAME => {
+            Err(Problem::new(format!("`{field}` has at most 64 bytes")))
+        }
         text => Ok(text.map(|text| text.as_ref().into())),
     }
 }
@@ -318,13 +372,16 @@ fn string<'a>(value: &'a RawValue, field: &str) -> Parsed<Cow<'a, str>> {
 }
 
 fn boolean(value: &RawValue, field: &str) -> Parsed<bool> {
-    serde_json::from_str(value.get()).map_err(|_| Problem::new(format!("`{field}` must be true or false")))
+    serde_json::from_str(value.get())
+        .map_err(|_| Problem::new(format!("`{field}` must be true or false")))
 }
 
 fn integer(value: &RawValue, field: &str) -> Parsed<u64> {
     match value.get().parse() {
         Ok(number) if number <= MAX_SAFE_INTEGER => Ok(number),
-        _ => Err(Problem::new(format!("`{field}` must be an integer from 0 to 2^53-1"))),
+        _ => Err(Problem::new(format!(
+            "`{field}` must be an integer from 0 to 2^53-1"
+        ))),
     }
 }
 

@@ -9,12 +9,16 @@ use crate::broker::Member;
 use crate::message::{Message, Payload};
 use crate::names::{Epoch, Offset};
 use crate::protocol::{
-    AckBody, Greeting, HistoryPage, PresenceChangeKind, PresenceMembers, PresencePage, Refusal, Reply, RequestId, Subscribed,
+    AckBody, Greeting, HistoryPage, PresenceChangeKind, PresenceMembers, PresencePage, Refusal,
+    Reply, RequestId, Subscribed,
 };
 
 /// A live message.
 pub fn message(message: &Message) -> Vec<u8> {
-    let mut object = Object::new("message", 96 + message.room.as_str().len() + message.data.len());
+    let mut object = Object::new(
+        "message",
+        96 + message.room.as_str().len() + message.data.len(),
+    );
     object.string("room", message.room.as_str());
     message_fields(&mut object, message);
     object.finish()
@@ -58,11 +62,18 @@ pub fn reply(reply: &Reply<'_>) -> Vec<u8> {
             }
             object.finish()
         }
-        Reply::Gap { room, reason, position: at } => {
+        Reply::Gap {
+            room,
+            reason,
+            position: at,
+        } => {
             let mut object = Object::new("gap", 128);
             object.string("room", room.as_str());
             object.string("reason", reason.as_str());
-            position(&mut object, at.as_ref().map(|(epoch, offset)| (*epoch, *offset)));
+            position(
+                &mut object,
+                at.as_ref().map(|(epoch, offset)| (*epoch, *offset)),
+            );
             object.finish()
         }
         Reply::Unsubscribed { room, code } => {
@@ -92,7 +103,12 @@ fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
         AckBody::Done => {}
         AckBody::Connected(greeting) => identity(&mut object, greeting),
         AckBody::Subscribed(subscribed) => subscribed_fields(&mut object, subscribed),
-        AckBody::Published { position: at, timestamp, duplicate, not_deduplicated } => {
+        AckBody::Published {
+            position: at,
+            timestamp,
+            duplicate,
+            not_deduplicated,
+        } => {
             position(&mut object, *at);
             object.number("timestamp", *timestamp);
             if *duplicate {
@@ -103,14 +119,24 @@ fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
             }
         }
         AckBody::Sent { connections } => object.number("connections", *connections as u64),
-        AckBody::History(HistoryPage { epoch, messages, more }) => {
+        AckBody::History(HistoryPage {
+            epoch,
+            messages,
+            more,
+        }) => {
             object.string("epoch", epoch.as_str());
             page(&mut object, messages, *more);
         }
-        AckBody::Presence(PresencePage { version, members: list }) => {
+        AckBody::Presence(PresencePage {
+            version,
+            members: list,
+        }) => {
             object.number("version", *version);
             match list {
-                PresenceMembers::Page { members: list, more } => {
+                PresenceMembers::Page {
+                    members: list,
+                    more,
+                } => {
                     members(&mut object, "members", list);
                     object.raw("more", format_args!("{more}"));
                 }
@@ -133,7 +159,10 @@ fn error(refusal: &Refusal) -> Vec<u8> {
 }
 
 fn identity(object: &mut Object, greeting: &Greeting) {
-    object.raw("connection_id", format_args!("\"{}\"", greeting.connection_id));
+    object.raw(
+        "connection_id",
+        format_args!("\"{}\"", greeting.connection_id),
+    );
     object.string("session", &greeting.session.reveal());
     if let Some(user) = &greeting.user_id {
         object.string("user_id", user.as_str());
@@ -141,7 +170,13 @@ fn identity(object: &mut Object, greeting: &Greeting) {
 }
 
 fn subscribed_fields(object: &mut Object, subscribed: &Subscribed) {
-    position(object, subscribed.position.as_ref().map(|(epoch, offset)| (epoch, *offset)));
+    position(
+        object,
+        subscribed
+            .position
+            .as_ref()
+            .map(|(epoch, offset)| (epoch, *offset)),
+    );
     if let Some(recovered) = subscribed.recovered {
         object.raw("recovered", format_args!("{recovered}"));
         if subscribed.position.is_some() {
@@ -151,7 +186,9 @@ fn subscribed_fields(object: &mut Object, subscribed: &Subscribed) {
 }
 
 fn page(object: &mut Object, messages: &[std::sync::Arc<Message>], more: bool) {
-    object.list("messages", messages, |object, message| message_fields(object, message));
+    object.list("messages", messages, |object, message| {
+        message_fields(object, message)
+    });
     object.raw("more", format_args!("{more}"));
 }
 
@@ -208,7 +245,10 @@ struct Object {
 
 impl Object {
     fn new(kind: &str, capacity: usize) -> Self {
-        let mut object = Self { text: String::with_capacity(capacity), first: true };
+        let mut object = Self {
+            text: String::with_capacity(capacity),
+            first: true,
+        };
         object.text.push('{');
         object.string("type", kind);
         object
@@ -269,7 +309,10 @@ impl Object {
 fn push_string(out: &mut String, value: &str) {
     out.push('"');
     let mut rest = value;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    while let Some(at) = rest
+        .bytes()
+        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
         out.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'"' => out.push_str("\\\""),
