@@ -157,8 +157,7 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener =
-        server::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let listener = server::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }

@@ -58,6 +58,9 @@ impl Message {
             + 2 * ALLOCATION
             + self.data.len().next_multiple_of(16)
             + ALLOCATION
-            + self.event.as_ref().map_or(0, |event| event.len() + ALLOCATION)
+            + self
+                .event
+                .as_ref()
+                .map_or(0, |event| event.len() + ALLOCATION)
     }
 }

@@ -10,7 +10,8 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds; only the owning thread may call this, so no read-modify-write is needed.
     pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
+        self.0
+            .store(self.0.load(Relaxed).wrapping_add(amount), Relaxed);
     }
 
     /// Adds from any thread.
@@ -20,7 +21,8 @@ impl Counter {
 
     /// Takes away, for gauges; only the owning thread may call this.
     pub fn subtract(&self, amount: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_sub(amount), Relaxed);
+        self.0
+            .store(self.0.load(Relaxed).wrapping_sub(amount), Relaxed);
     }
 
     /// Sets, for gauges.
@@ -65,8 +67,10 @@ pub struct ShardMetrics {
 }
 
 /// Upper bounds of the delivery histogram's buckets, in seconds.
-pub const DELIVERY_BUCKETS: [f64; 15] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+pub const DELIVERY_BUCKETS: [f64; 15] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
 
 /// A histogram with fixed buckets that takes many equal observations at once.
 #[derive(Debug, Default)]
@@ -81,9 +85,13 @@ impl Histogram {
     /// Adds `count` observations of `value`; only the owning thread may call this.
     pub fn observe(&self, value: Duration, count: u64) {
         let seconds = value.as_secs_f64();
-        let bucket = DELIVERY_BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(DELIVERY_BUCKETS.len());
+        let bucket = DELIVERY_BUCKETS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(DELIVERY_BUCKETS.len());
         self.buckets[bucket].add(count);
-        self.sum_nanos.add(count.wrapping_mul(value.as_nanos() as u64));
+        self.sum_nanos
+            .add(count.wrapping_mul(value.as_nanos() as u64));
     }
 }
 

@@ -40,7 +40,8 @@ impl RoomName {
 
     /// Stands where a message goes to a user instead of a room; no client can name it.
     pub fn direct() -> Self {
-        static DIRECT: std::sync::LazyLock<RoomName> = std::sync::LazyLock::new(|| RoomName("".into()));
+        static DIRECT: std::sync::LazyLock<RoomName> =
+            std::sync::LazyLock::new(|| RoomName("".into()));
         DIRECT.clone()
     }
 
@@ -75,7 +76,10 @@ pub struct UserId(Arc<str>);
 impl UserId {
     /// A user named by a token; `None` where the name is empty, over 256 bytes or could be taken for an anonymous one.
     pub fn from_token(name: &str) -> Option<Self> {
-        let valid = !name.is_empty() && name.len() <= 256 && !name.starts_with('~') && !name.chars().any(char::is_control);
+        let valid = !name.is_empty()
+            && name.len() <= 256
+            && !name.starts_with('~')
+            && !name.chars().any(char::is_control);
         valid.then(|| Self(name.into()))
     }
 
@@ -194,7 +198,16 @@ mod tests {
 
     #[test]
     fn room_names_are_bounded_and_free_of_control_characters() {
-        for good in ["a", "a.b", "*", ">", "$JS", "with space", "🐦", &"x".repeat(256)] {
+        for good in [
+            "a",
+            "a.b",
+            "*",
+            ">",
+            "$JS",
+            "with space",
+            "🐦",
+            &"x".repeat(256),
+        ] {
             assert_eq!(RoomName::parse(good).unwrap().as_str(), good);
         }
         assert_eq!(RoomName::parse(""), Err(BadRoomName::Empty));

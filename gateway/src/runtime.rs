@@ -9,10 +9,10 @@ use crate::broker::embedded::Embedded;
 use crate::config::Channel;
 use crate::hub::{self, HubHandle};
 use crate::metrics::HubMetrics;
+use crate::transport::shard::Shards;
 use crate::transport::shard::backlog::QueueMemory;
 use crate::transport::shard::event_loop::Shard;
 use crate::transport::shard::outlet::ShardOutlet;
-use crate::transport::shard::Shards;
 
 /// A gateway whose loops run.
 pub struct Gateway {
@@ -34,9 +34,14 @@ impl Gateway {
         let (hub, inbox) = hub::actor::channel();
         let mut handles = Vec::with_capacity(shards);
         for number in 0..shards {
-            let (shard, handle) =
-                Shard::new(number as u16, name.clone(), channel.clone(), hub.clone(), queue_memory.clone())
-                    .context("a shard's event loop cannot be made")?;
+            let (shard, handle) = Shard::new(
+                number as u16,
+                name.clone(),
+                channel.clone(),
+                hub.clone(),
+                queue_memory.clone(),
+            )
+            .context("a shard's event loop cannot be made")?;
             handles.push(handle);
             spawn(format!("shard-{number}"), move || {
                 if let Err(error) = shard.run() {
@@ -49,17 +54,28 @@ impl Gateway {
         let hub_metrics = Arc::new(HubMetrics::default());
         let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
         let broker = Embedded::new(&channel);
-        let state = hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone());
+        let state =
+            hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("the hub's runtime cannot be made")?;
-        spawn("hub".into(), move || runtime.block_on(hub::actor::run(state, inbox)))?;
-        Ok(Self { shards, hub, hub_metrics, queue_memory })
+        spawn("hub".into(), move || {
+            runtime.block_on(hub::actor::run(state, inbox))
+        })?;
+        Ok(Self {
+            shards,
+            hub,
+            hub_metrics,
+            queue_memory,
+        })
     }
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
-    thread::Builder::new().name(name.clone()).spawn(run).with_context(|| format!("the thread {name} cannot start"))?;
+    thread::Builder::new()
+        .name(name.clone())
+        .spawn(run)
+        .with_context(|| format!("the thread {name} cannot start"))?;
     Ok(())
 }

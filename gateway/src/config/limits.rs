@@ -35,12 +35,17 @@ impl Limits {
     /// Resolves the manifest's limits; memory bounds that it leaves out become a quarter of what the process may use.
     pub fn compile(spec: &Spec) -> Self {
         let quarter = available_memory() / 4;
-        let bytes = |quantity: &linnet_crds::Quantity| usize::try_from(quantity.bytes()).unwrap_or(usize::MAX);
+        let bytes = |quantity: &linnet_crds::Quantity| {
+            usize::try_from(quantity.bytes()).unwrap_or(usize::MAX)
+        };
         Self {
             message_size: bytes(&spec.message_size),
             messages_per_second: spec.messages_per_second,
             message_burst: spec.message_burst,
-            bytes_per_second: spec.bytes_per_second.as_ref().map(|quantity| quantity.bytes()),
+            bytes_per_second: spec
+                .bytes_per_second
+                .as_ref()
+                .map(|quantity| quantity.bytes()),
             subscribes_per_second: spec.subscribes_per_second,
             rooms_per_connection: spec.rooms_per_connection as usize,
             connections_per_user: spec.connections_per_user as usize,
@@ -67,7 +72,9 @@ fn available_memory() -> usize {
 
 fn machine_memory() -> usize {
     const FALLBACK: usize = 1 << 30;
-    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else { return FALLBACK };
+    let Ok(text) = std::fs::read_to_string("/proc/meminfo") else {
+        return FALLBACK;
+    };
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     total
         .and_then(|rest| rest.split_whitespace().next())

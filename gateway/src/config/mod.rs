@@ -82,7 +82,11 @@ impl Channel {
             }),
             drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
             compression: spec.transports.web_socket.compression == Compression::PerMessage,
-            path: if path.is_empty() { "/".into() } else { format!("/{path}/") },
+            path: if path.is_empty() {
+                "/".into()
+            } else {
+                format!("/{path}/")
+            },
             console: spec.console.is_enabled(),
             anonymous: spec.authentication.anonymous == Permission::Allow,
             allowed_origins: spec.authentication.allowed_origins.clone(),

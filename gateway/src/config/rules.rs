@@ -1,7 +1,7 @@
 //! `spec.rooms`: which rule covers a room, and what it allows.
 
-pub use linnet_crds::rooms::{Access, PresenceMode};
 use linnet_crds::rooms::RoomRule;
+pub use linnet_crds::rooms::{Access, PresenceMode};
 
 /// The template that stands for the session's user in a `match`.
 const USER: &str = "{user_id}";
@@ -41,7 +41,10 @@ impl Rules {
     /// Compiles `spec.rooms`.
     pub fn compile(rules: &[RoomRule], channel_has_history: bool) -> Self {
         Self {
-            rules: rules.iter().map(|rule| Rule::compile(rule, channel_has_history)).collect(),
+            rules: rules
+                .iter()
+                .map(|rule| Rule::compile(rule, channel_has_history))
+                .collect(),
             last: Rule::compile(&RoomRule::built_in(), channel_has_history),
         }
     }
@@ -61,13 +64,17 @@ impl Rules {
     pub fn keep_alike(&self, other: &Self) -> bool {
         let shape = |rules: &Self| {
             let all = rules.rules.iter().chain([&rules.last]);
-            all.map(|rule| (rule.pattern.clone(), rule.history)).collect::<Vec<_>>()
+            all.map(|rule| (rule.pattern.clone(), rule.history))
+                .collect::<Vec<_>>()
         };
         shape(self) == shape(other)
     }
 
     fn first(&self, matches: impl Fn(&[Segment]) -> bool) -> &Rule {
-        self.rules.iter().find(|rule| matches(&rule.pattern)).unwrap_or(&self.last)
+        self.rules
+            .iter()
+            .find(|rule| matches(&rule.pattern))
+            .unwrap_or(&self.last)
     }
 }
 
@@ -126,8 +133,12 @@ fn matches(pattern: &[Segment], name: &str, user: Option<&str>) -> bool {
                     rest = after;
                 }
                 None => {
-                    let Some((after_wildcard, from)) = retry else { return false };
-                    let Some(skipped) = from.chars().next() else { return false };
+                    let Some((after_wildcard, from)) = retry else {
+                        return false;
+                    };
+                    let Some(skipped) = from.chars().next() else {
+                        return false;
+                    };
                     rest = &from[skipped.len_utf8()..];
                     segment = after_wildcard;
                     retry = Some((after_wildcard, rest));
@@ -160,7 +171,11 @@ mod tests {
             ("**", "x", true),
             ("*ü*", "größe über", true),
         ] {
-            assert_eq!(is_match(pattern, name, Some("ann")), expected, "{pattern} {name}");
+            assert_eq!(
+                is_match(pattern, name, Some("ann")),
+                expected,
+                "{pattern} {name}"
+            );
         }
     }
 

@@ -127,7 +127,7 @@ impl GatewayMetrics {
 
     fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
         let beyond = DELIVERY_BUCKETS.len();
-        let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::MAX]); // written as +Inf
+        let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds
             .zip(0..=beyond)
             .map(|(bound, index)| (bound, self.sum(|shard| &shard.delivery.buckets[index])))

@@ -73,7 +73,10 @@ impl Scene {
 
     async fn get(&self, path: &str) -> Response<Body> {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        router(self.internal.clone()).oneshot(request).await.unwrap()
+        router(self.internal.clone())
+            .oneshot(request)
+            .await
+            .unwrap()
     }
 
     async fn text(&self, path: &str) -> (StatusCode, String) {
@@ -95,7 +98,10 @@ async fn readiness_follows_the_gateways_life() {
     assert_eq!(status, 503);
     assert!(body.contains("starting"));
     scene.internal.lifecycle.enter(Phase::Serving);
-    assert_eq!(scene.text("/readyz").await, (StatusCode::OK, "ready\n".into()));
+    assert_eq!(
+        scene.text("/readyz").await,
+        (StatusCode::OK, "ready\n".into())
+    );
     scene.internal.lifecycle.enter(Phase::Draining);
     let (status, body) = scene.text("/readyz").await;
     assert_eq!(status, 503);
@@ -127,10 +133,15 @@ async fn a_broken_manifest_is_told_and_no_reason_to_send_nobody() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), step).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), step)
+        .await
+        .unwrap();
     let (status, body) = scene.text("/readyz").await;
     assert_eq!(status, 200);
-    assert!(body.contains("warning") && body.contains("line 4"), "{body}");
+    assert!(
+        body.contains("warning") && body.contains("line 4"),
+        "{body}"
+    );
     assert_eq!(scene.samples().await["linnet_config_valid"], 0.0);
 }
 
@@ -153,11 +164,17 @@ async fn metrics_add_up_what_the_shards_count() {
         ("linnet_connections", 10.0),
         ("linnet_received_bytes_total", 200.0),
         ("linnet_request_refusals_total{code=\"forbidden\"}", 4.0),
-        ("linnet_connections_closed_total{code=\"slow_consumer\"}", 2.0),
+        (
+            "linnet_connections_closed_total{code=\"slow_consumer\"}",
+            2.0,
+        ),
         ("linnet_rooms", 7.0),
         ("linnet_resumes_total{outcome=\"lost\"}", 3.0),
         ("linnet_resumes_total{outcome=\"recovered\"}", 0.0),
-        ("linnet_delivery_latency_seconds_bucket{le=\"0.00025\"}", 0.0),
+        (
+            "linnet_delivery_latency_seconds_bucket{le=\"0.00025\"}",
+            0.0,
+        ),
         ("linnet_delivery_latency_seconds_bucket{le=\"0.0005\"}", 8.0),
         ("linnet_delivery_latency_seconds_bucket{le=\"10.0\"}", 8.0),
         ("linnet_delivery_latency_seconds_bucket{le=\"+Inf\"}", 10.0),
@@ -197,7 +214,12 @@ async fn every_metric_of_the_documentation_is_there() {
     ] {
         assert_eq!(samples.get(name), Some(&0.0), "{name}");
     }
-    let with = |start: &str| samples.keys().filter(|name| name.starts_with(start)).count();
+    let with = |start: &str| {
+        samples
+            .keys()
+            .filter(|name| name.starts_with(start))
+            .count()
+    };
     let codes = ErrorCode::ALL.len();
     assert_eq!(with("linnet_request_refusals_total{code="), codes);
     assert_eq!(with("linnet_connections_closed_total{code="), codes);
@@ -235,10 +257,15 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         let typed = known("_total", "counter")
             || known("", "gauge")
             || known("_info", "info")
-            || ["_bucket", "_sum", "_count"].iter().any(|suffix| known(suffix, "histogram"));
+            || ["_bucket", "_sum", "_count"]
+                .iter()
+                .any(|suffix| known(suffix, "histogram"));
         assert!(typed, "{name} is of no type");
         let value = value.parse().unwrap();
-        assert!(samples.insert(name.to_owned(), value).is_none(), "{name} stands twice");
+        assert!(
+            samples.insert(name.to_owned(), value).is_none(),
+            "{name} stands twice"
+        );
     }
     samples
 }

@@ -73,7 +73,10 @@ fn an_error_is_shown_and_gone_with_its_cause() {
     scene.until("another error", |now| now.error != status.error);
     scene.write("");
     scene.until("no error", |status| status.error.is_none());
-    assert!(scene.applied.try_recv().is_err(), "nothing was to be applied");
+    assert!(
+        scene.applied.try_recv().is_err(),
+        "nothing was to be applied"
+    );
 }
 
 #[test]

@@ -38,7 +38,10 @@ impl Policy {
         let allowed = &channel.allowed_origins;
         Self {
             any_origin: allowed.iter().any(|origin| origin == "*"),
-            origins: allowed.iter().filter_map(|text| Origin::parse(text)).collect(),
+            origins: allowed
+                .iter()
+                .filter_map(|text| Origin::parse(text))
+                .collect(),
             channel,
         }
     }

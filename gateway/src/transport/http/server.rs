@@ -23,6 +23,12 @@ use crate::transport::shard::handle::NewConnection;
 /// The system's own bound (`net.core.somaxconn`) is 4096.
 const BACKLOG: u32 = 4096;
 
+/// What the kernel keeps unsent of a socket: a larger buffer would hide a slow client from its queue.
+const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// After this time without an acknowledgement the kernel gives a socket up, also one that is closed already.
+const UNACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
+
 /// For a request's headers, from the first moment on: a client that drips them is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -59,7 +65,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     };
     socket.set_reuseaddr(true)?;
     // Accepted sockets inherit it, which saves a system call each. No frame waits for another.
-    SockRef::from(&socket).set_tcp_nodelay(true)?;
+    let options = SockRef::from(&socket);
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED_WITHIN))?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -21,7 +21,11 @@ impl QueueMemory {
     /// Nothing waits yet.
     pub fn new(limit: usize, shards: usize) -> Self {
         let largest = (0..shards).map(|_| AtomicUsize::new(0)).collect();
-        Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit), largest }
+        Self {
+            used: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            largest,
+        }
     }
 
     /// Bytes that wait.
@@ -47,7 +51,9 @@ impl QueueMemory {
     /// Tells a shard's largest backlog; gives whether no other shard has a larger one.
     pub fn is_largest(&self, shard: usize, bytes: usize) -> bool {
         self.largest[shard].store(bytes, Ordering::Relaxed);
-        self.largest.iter().all(|other| other.load(Ordering::Relaxed) <= bytes)
+        self.largest
+            .iter()
+            .all(|other| other.load(Ordering::Relaxed) <= bytes)
     }
 }
 
@@ -66,7 +72,11 @@ struct Shared {
 impl Chunk {
     /// Frames that may have to wait.
     pub fn new(bytes: Vec<u8>, memory: Arc<QueueMemory>) -> Self {
-        Self(Arc::new(Shared { bytes, counted: AtomicBool::new(false), memory }))
+        Self(Arc::new(Shared {
+            bytes,
+            counted: AtomicBool::new(false),
+            memory,
+        }))
     }
 
     /// The frames.
@@ -76,7 +86,10 @@ impl Chunk {
 
     fn count(&self) {
         if !self.0.counted.swap(true, Ordering::Relaxed) {
-            self.0.memory.used.fetch_add(self.0.bytes.capacity(), Ordering::Relaxed);
+            self.0
+                .memory
+                .used
+                .fetch_add(self.0.bytes.capacity(), Ordering::Relaxed);
         }
     }
 }
@@ -84,7 +97,9 @@ impl Chunk {
 impl Drop for Shared {
     fn drop(&mut self) {
         if *self.counted.get_mut() {
-            self.memory.used.fetch_sub(self.bytes.capacity(), Ordering::Relaxed);
+            self.memory
+                .used
+                .fetch_sub(self.bytes.capacity(), Ordering::Relaxed);
         }
     }
 }
@@ -105,7 +120,12 @@ impl Backlog {
     pub fn new(chunk: Chunk, written: usize, now: u32) -> Self {
         chunk.count();
         let bytes = chunk.bytes().len() - written;
-        Self { pieces: VecDeque::from([chunk]), written, bytes, moved: now }
+        Self {
+            pieces: VecDeque::from([chunk]),
+            written,
+            bytes,
+            moved: now,
+        }
     }
 
     /// Bytes that wait.
@@ -175,7 +195,11 @@ mod tests {
 
     impl Write for Narrow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let take = self.takes.pop_front().ok_or(io::ErrorKind::WouldBlock)?.min(bytes.len());
+            let take = self
+                .takes
+                .pop_front()
+                .ok_or(io::ErrorKind::WouldBlock)?
+                .min(bytes.len());
             self.got.extend_from_slice(&bytes[..take]);
             Ok(take)
         }
@@ -199,7 +223,10 @@ mod tests {
         let mut backlog = Backlog::new(chunk("hello", &memory), 2, 0);
         backlog.push(chunk(" world", &memory));
         assert_eq!(backlog.bytes(), 9);
-        let mut socket = Narrow { takes: VecDeque::from([1, 3, 2]), got: Vec::new() };
+        let mut socket = Narrow {
+            takes: VecDeque::from([1, 3, 2]),
+            got: Vec::new(),
+        };
         assert!(!backlog.write(&mut socket, 7).unwrap());
         assert_eq!((backlog.bytes(), backlog.moved), (4, 7));
         socket.takes.extend([100, 100]);

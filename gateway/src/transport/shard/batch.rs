@@ -28,10 +28,26 @@ pub struct Batch {
 
 impl Batch {
     /// Messages of one room, in order, the first of which was read from its publisher at `received`.
-    pub fn new(room: RoomName, messages: Vec<Arc<Message>>, received: Instant, memory: Arc<QueueMemory>) -> Self {
-        let weight = messages.iter().map(|message| message.data.len() + 128).sum();
+    pub fn new(
+        room: RoomName,
+        messages: Vec<Arc<Message>>,
+        received: Instant,
+        memory: Arc<QueueMemory>,
+    ) -> Self {
+        let weight = messages
+            .iter()
+            .map(|message| message.data.len() + 128)
+            .sum();
         let (plain, compressed) = Default::default();
-        Self { room, messages, received, memory, weight, plain, compressed }
+        Self {
+            room,
+            messages,
+            received,
+            memory,
+            weight,
+            plain,
+            compressed,
+        }
     }
 
     /// The room.
@@ -59,7 +75,9 @@ impl Batch {
         let protocol = usize::from(encoding.protocol);
         let slot = match encoding.window.checked_sub(9) {
             None => &self.plain[protocol],
-            Some(window) => &self.compressed.get_or_init(Default::default)[protocol][usize::from(window)],
+            Some(window) => {
+                &self.compressed.get_or_init(Default::default)[protocol][usize::from(window)]
+            }
         };
         slot.get_or_init(|| {
             let mut out = Vec::with_capacity(self.weight + 64 * self.messages.len());
@@ -69,8 +87,16 @@ impl Batch {
     }
 
     /// Appends the frames of the messages that a connection did not ask to be left out of.
-    pub fn encode_without(&self, connection: ConnectionId, encoding: Encoding, deflater: &mut Deflater, out: &mut Vec<u8>) {
-        self.encode(encoding, deflater, out, |message| message.skip != Some(connection));
+    pub fn encode_without(
+        &self,
+        connection: ConnectionId,
+        encoding: Encoding,
+        deflater: &mut Deflater,
+        out: &mut Vec<u8>,
+    ) {
+        self.encode(encoding, deflater, out, |message| {
+            message.skip != Some(connection)
+        });
     }
 
     fn encode(
@@ -80,7 +106,11 @@ impl Batch {
         out: &mut Vec<u8>,
         wanted: impl Fn(&Message) -> bool,
     ) {
-        let mut writer = FrameWriter { out, window: encoding.window, deflater };
+        let mut writer = FrameWriter {
+            out,
+            window: encoding.window,
+            deflater,
+        };
         for message in self.messages.iter().filter(|message| wanted(message)) {
             encoding.protocol().encode_message(message, &mut writer);
         }

@@ -115,7 +115,9 @@ impl Connection {
 
     /// Writes what waits. Gives the bytes that the socket took.
     pub fn write_backlog(&mut self, now: u32) -> usize {
-        let Some(backlog) = &mut self.backlog else { return 0 };
+        let Some(backlog) = &mut self.backlog else {
+            return 0;
+        };
         let before = backlog.bytes();
         let outcome = backlog.write(&mut self.socket, now);
         let taken = before - backlog.bytes();

@@ -37,7 +37,8 @@ impl FrameWriter<'_> {
     fn frame(&mut self, opcode: Opcode, payload: &[u8]) {
         if self.window > 0 && payload.len() >= COMPRESS_FROM {
             let mut compressed = Vec::with_capacity(payload.len() / 2);
-            self.deflater.compress(self.window, payload, &mut compressed);
+            self.deflater
+                .compress(self.window, payload, &mut compressed);
             if compressed.len() < payload.len() {
                 return frame::encode(opcode, true, &compressed, self.out);
             }

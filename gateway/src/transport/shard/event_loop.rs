@@ -79,7 +79,11 @@ impl Shard {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = self::channel();
-        let (woken, open, queued) = (Arc::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (woken, open, queued) = (
+            Arc::default(),
+            Arc::<AtomicUsize>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
         let metrics = Arc::new(ShardMetrics::default());
         let handle = ShardHandle::new(
             sender,
@@ -163,7 +167,11 @@ impl Shard {
 
     /// Where a connection lives.
     pub(super) fn address(&self, slot: u32, generation: u32) -> Address {
-        Address { shard: self.number, slot, generation }
+        Address {
+            shard: self.number,
+            slot,
+            generation,
+        }
     }
 
     /// The slot of a connection that is still there.
@@ -233,7 +241,8 @@ impl Shard {
 
     fn send_outbox(&mut self) {
         if !self.outbox.is_empty() {
-            self.hub.send(std::mem::take(&mut self.outbox), Instant::now());
+            self.hub
+                .send(std::mem::take(&mut self.outbox), Instant::now());
         }
     }
 

@@ -1,9 +1,9 @@
 //! How the rest of the gateway reaches the shards.
 
 use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::Command;
@@ -55,12 +55,18 @@ impl Shards {
 
     /// Connections of all shards.
     pub fn connections(&self) -> usize {
-        self.0.iter().map(|shard| shard.connections.load(Ordering::Relaxed)).sum()
+        self.0
+            .iter()
+            .map(|shard| shard.connections.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Gives a socket to the shard with the fewest.
     pub fn adopt(&self, connection: NewConnection) {
-        let fewest = self.0.iter().min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
+        let fewest = self
+            .0
+            .iter()
+            .min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
         if let Some(shard) = fewest {
             shard.connections.fetch_add(1, Ordering::Relaxed);
             shard.send(Command::Adopt(Box::new(connection)));
@@ -111,7 +117,14 @@ impl ShardHandle {
         queued: Arc<AtomicUsize>,
         metrics: Arc<ShardMetrics>,
     ) -> Self {
-        Self { commands, waker, woken, connections, queued, metrics }
+        Self {
+            commands,
+            waker,
+            woken,
+            connections,
+            queued,
+            metrics,
+        }
     }
 
     /// Hands a command over and wakes the shard.

@@ -31,18 +31,32 @@ impl Shard {
         let state = if identified {
             State::Open
         } else {
-            State::Awaiting { until: now + ticks(self.channel.heartbeat.timeout) }
+            State::Awaiting {
+                until: now + ticks(self.channel.heartbeat.timeout),
+            }
         };
-        let first = Encoding { protocol: new.protocol, window: 0 }.protocol().first_request(&new.handshake);
+        let first = Encoding {
+            protocol: new.protocol,
+            window: 0,
+        }
+        .protocol()
+        .first_request(&new.handshake);
         let connection = Connection {
             socket: mio::net::TcpStream::from_std(new.stream),
             generation,
-            encoding: Encoding { protocol: new.protocol, window: new.deflate.unwrap_or(0) },
+            encoding: Encoding {
+                protocol: new.protocol,
+                window: new.deflate.unwrap_or(0),
+            },
             state,
             backlog: None,
             reader: Reader::new(),
             session: Box::new(session),
-            handshake: new.handshake.room.is_some().then(|| Box::new(new.handshake)),
+            handshake: new
+                .handshake
+                .room
+                .is_some()
+                .then(|| Box::new(new.handshake)),
             heard: now,
             pinged: false,
             looked_at: 0,
@@ -54,7 +68,11 @@ impl Shard {
         self.metrics.connections_opened.add(1);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = &mut self.connections[slot as usize].socket;
-        if let Err(error) = self.poll.registry().register(socket, Token(slot as usize), interest) {
+        if let Err(error) = self
+            .poll
+            .registry()
+            .register(socket, Token(slot as usize), interest)
+        {
             tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
             return self.forget(slot);
         }
@@ -72,9 +90,7 @@ impl Shard {
         if !early.is_empty() {
             self.received(slot, &mut early);
         }
-        // What has come before the socket was watched raises no event.
-        self.read(slot);
-        self.flush_out();
+        self.flush_out(); // what the socket has already raises an event as soon as it is watched
     }
 
     /// Reads what a socket has.
@@ -115,15 +131,20 @@ impl Shard {
 
     fn received(&mut self, slot: u32, bytes: &mut [u8]) {
         let now = self.wheel.now();
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         connection.heard = now;
         connection.pinged = false;
         let compressed = connection.encoding.window > 0;
         let mut reader = std::mem::take(&mut connection.reader);
         let mut inflater = std::mem::take(&mut self.inflater);
         let max = self.channel.limits.frame_size();
-        let mut context =
-            ReadContext { max_frame_payload: max, max_message: max, inflater: compressed.then_some(&mut inflater) };
+        let mut context = ReadContext {
+            max_frame_payload: max,
+            max_message: max,
+            inflater: compressed.then_some(&mut inflater),
+        };
         let outcome = reader.read(bytes, &mut context, &mut |event| self.event(slot, event));
         self.inflater = inflater;
         if let Some(connection) = self.connections.get_mut(slot as usize) {
@@ -138,7 +159,9 @@ impl Shard {
     }
 
     fn event(&mut self, slot: u32, event: Event<'_>) -> ControlFlow<()> {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return ControlFlow::Break(()) };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return ControlFlow::Break(());
+        };
         if let Event::Close { code, .. } = event {
             self.closed_by_client(slot, code);
             return ControlFlow::Break(());
@@ -157,16 +180,25 @@ impl Shard {
             }
             Event::Pong(_) | Event::Close { .. } => {}
         }
-        match self.connections.get(slot as usize).map(|connection| connection.state) {
+        match self
+            .connections
+            .get(slot as usize)
+            .map(|connection| connection.state)
+        {
             Some(State::Open | State::Awaiting { .. }) => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }
     }
 
     fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
-        let around =
-            Surroundings { channel: &self.channel, now_ms: self.now_ms(), hub_full: self.hub.is_full() };
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms(),
+            hub_full: self.hub.is_full(),
+        };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if let Err(outcome) = connection.session.receive(length, &around) {
             return self.outcome(slot, outcome);
         }
@@ -177,7 +209,11 @@ impl Shard {
                 let outcome = connection.session.handle(request, &around);
                 self.outcome(slot, outcome);
             }
-            Err(Fault { fatal: true, message, .. }) => self.close_with(slot, 1003, &message, Some(ErrorCode::BadRequest)),
+            Err(Fault {
+                fatal: true,
+                message,
+                ..
+            }) => self.close_with(slot, 1003, &message, Some(ErrorCode::BadRequest)),
             Err(fault) => {
                 let outcome = connection.session.fault(Refusal::from(fault), &around);
                 self.outcome(slot, outcome);
@@ -187,9 +223,14 @@ impl Shard {
 
     /// Lets the session decide on a request that no frame carried.
     fn request(&mut self, slot: u32, request: Request) {
-        let around =
-            Surroundings { channel: &self.channel, now_ms: self.now_ms(), hub_full: self.hub.is_full() };
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms(),
+            hub_full: self.hub.is_full(),
+        };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         let outcome = connection.session.handle(request, &around);
         self.outcome(slot, outcome);
     }
@@ -204,12 +245,16 @@ impl Shard {
             }
             Outcome::Done(id) => self.ack(slot, id.as_ref(), AckBody::Done),
             Outcome::Identified(id) => {
-                let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+                let Some(connection) = self.connections.get_mut(slot as usize) else {
+                    return;
+                };
                 if matches!(connection.state, State::Awaiting { .. }) {
                     connection.state = State::Open;
                     self.identified(slot);
                 }
-                let Some(greeting) = self.greeting(slot) else { return };
+                let Some(greeting) = self.greeting(slot) else {
+                    return;
+                };
                 self.ack(slot, id.as_ref(), AckBody::Connected(&greeting));
             }
             Outcome::Pong(id) => self.reply(slot, &Reply::Pong { id: id.as_ref() }),
@@ -219,8 +264,15 @@ impl Shard {
     }
 
     /// Sends something of a connection to the hub, with the rest of the turn.
-    pub(super) fn ask_hub(&mut self, slot: u32, id: Option<crate::protocol::RequestId>, kind: CommandKind) {
-        let Some(connection) = self.connections.get(slot as usize) else { return };
+    pub(super) fn ask_hub(
+        &mut self,
+        slot: u32,
+        id: Option<crate::protocol::RequestId>,
+        kind: CommandKind,
+    ) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
         let from = self.address(slot, connection.generation);
         self.outbox.push(Command { from, id, kind });
     }

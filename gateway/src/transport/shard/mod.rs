@@ -2,20 +2,24 @@
 //!
 //! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
+//! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes.
 //! - [`rooms`] fans messages out to a room's members, in slices, rooms in turn.
 //! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
 
 pub mod backlog;
 pub mod batch;
+mod closing;
 pub mod command;
 mod connection;
 mod encoding;
 pub mod event_loop;
 pub mod handle;
 mod inbound;
+mod live;
 mod outbound;
 pub mod outlet;
+mod pressure;
 mod rooms;
 mod timers;
 mod wheel;

@@ -23,7 +23,11 @@ impl ShardOutlet {
     /// An outlet to these shards, whose buffers count into `memory`.
     pub fn new(shards: Shards, memory: Arc<QueueMemory>) -> Self {
         let touched = vec![false; shards.len()];
-        Self { shards, memory, touched }
+        Self {
+            shards,
+            memory,
+            touched,
+        }
     }
 
     fn push(&mut self, shard: usize, command: Command) {
@@ -35,9 +39,24 @@ impl ShardOutlet {
 }
 
 impl Outlet for ShardOutlet {
-    fn messages(&mut self, room: &RoomName, messages: Vec<Arc<Message>>, received: Instant, shards: &[u32]) {
-        let batch = Arc::new(Batch::new(room.clone(), messages, received, self.memory.clone()));
-        for (shard, _) in shards.iter().enumerate().filter(|(_, subscribers)| **subscribers > 0) {
+    fn messages(
+        &mut self,
+        room: &RoomName,
+        messages: Vec<Arc<Message>>,
+        received: Instant,
+        shards: &[u32],
+    ) {
+        let batch = Arc::new(Batch::new(
+            room.clone(),
+            messages,
+            received,
+            self.memory.clone(),
+        ));
+        for (shard, _) in shards
+            .iter()
+            .enumerate()
+            .filter(|(_, subscribers)| **subscribers > 0)
+        {
             self.push(shard, Command::Messages(batch.clone()));
         }
     }
@@ -48,7 +67,9 @@ impl Outlet for ShardOutlet {
 
     fn is_full(&self, shard: u16) -> bool {
         let bound = (self.memory.limit() / 4).max(1 << 20);
-        self.shards.get(usize::from(shard)).is_some_and(|handle| handle.queued() > bound)
+        self.shards
+            .get(usize::from(shard))
+            .is_some_and(|handle| handle.queued() > bound)
     }
 
     fn flush(&mut self) {

@@ -105,14 +105,21 @@ impl Rooms {
 
     /// Whether something of the room is still on its way.
     pub fn is_busy(&self, name: &RoomName) -> bool {
-        self.keys.get(name).is_some_and(|key| self.rooms[*key].is_busy())
+        self.keys
+            .get(name)
+            .is_some_and(|key| self.rooms[*key].is_busy())
     }
 
     /// Adds a live member; gives its place.
     pub fn add(&mut self, name: &RoomName, slot: u32, presence: bool) -> u32 {
         let key = *self.keys.entry(name.clone()).or_insert_with(|| {
             let name = name.clone();
-            self.rooms.insert(Room { name, members: Vec::new(), queue: VecDeque::new(), fan_out: None })
+            self.rooms.insert(Room {
+                name,
+                members: Vec::new(),
+                queue: VecDeque::new(),
+                fan_out: None,
+            })
         });
         let members = &mut self.rooms[key].members;
         members.push(Member { slot, presence });
@@ -128,7 +135,9 @@ impl Rooms {
 
     /// Removes the member at a place. Others may move into it: gives each as (slot, new place).
     pub fn remove(&mut self, name: &RoomName, place: u32) -> [Option<(u32, u32)>; 2] {
-        let Some(&key) = self.keys.get(name) else { return [None; 2] };
+        let Some(&key) = self.keys.get(name) else {
+            return [None; 2];
+        };
         let room = &mut self.rooms[key];
         let mut hole = place as usize;
         let mut moved = [None; 2];
@@ -183,10 +192,23 @@ impl FanOut {
         let all = || batches.iter().flat_map(|batch| batch.messages());
         let skips = all().filter_map(|message| message.skip).collect();
         let messages = all().count() as u64;
-        Some(Self { batches, cursor: 0, messages, weight, received, skips, frames: Vec::new() })
+        Some(Self {
+            batches,
+            cursor: 0,
+            messages,
+            weight,
+            received,
+            skips,
+            frames: Vec::new(),
+        })
     }
 
-    fn frames(&mut self, encoding: Encoding, deflater: &mut Deflater, joined: impl FnOnce(Vec<u8>) -> Chunk) -> &Chunk {
+    fn frames(
+        &mut self,
+        encoding: Encoding,
+        deflater: &mut Deflater,
+        joined: impl FnOnce(Vec<u8>) -> Chunk,
+    ) -> &Chunk {
         let known = self.frames.iter().position(|(other, _)| *other == encoding);
         let index = known.unwrap_or_else(|| {
             let chunk = match self.batches.as_slice() {
@@ -227,14 +249,18 @@ impl Shard {
 
     /// One slice of the room whose turn it is.
     pub(super) fn fan_out_slice(&mut self) {
-        let Some(key) = self.rooms.active.pop_front() else { return };
+        let Some(key) = self.rooms.active.pop_front() else {
+            return;
+        };
         if self.slice(key) {
             self.finish_fan_out(key);
         }
         let name = self.rooms.rooms[key].name.clone();
         // What follows the batches and is no batch itself is done at once.
         while room_is_between(&self.rooms.rooms[key]) {
-            let Some(item) = self.rooms.rooms[key].queue.pop_front() else { break };
+            let Some(item) = self.rooms.rooms[key].queue.pop_front() else {
+                break;
+            };
             self.do_item(&name, item);
             if !self.rooms.rooms.contains(key) {
                 return;
@@ -253,7 +279,9 @@ impl Shard {
         if room.fan_out.is_none() {
             room.fan_out = FanOut::next(&mut room.queue);
         }
-        let Some(fan_out) = &mut room.fan_out else { return true };
+        let Some(fan_out) = &mut room.fan_out else {
+            return true;
+        };
         let (now, memory) = (self.wheel.now(), &self.memory);
         let started = Instant::now();
         let (mut writes, mut delivered, mut bytes) = (0, 0, 0);
@@ -264,11 +292,14 @@ impl Shard {
             let slot = room.members[fan_out.cursor].slot;
             fan_out.cursor += 1;
             writes += 1;
-            let Some(connection) = self.connections.get_mut(slot as usize) else { continue };
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                continue;
+            };
             if !connection.receives() {
                 continue;
             }
-            if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection()) {
+            if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection())
+            {
                 let joined = |bytes| Chunk::new(bytes, memory.clone());
                 let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
                 bytes += connection.write(frames, now);
@@ -291,7 +322,9 @@ impl Shard {
         let done = fan_out.cursor >= room.members.len();
         self.metrics.messages_out.add(delivered * messages);
         self.metrics.bytes_out.add(bytes as u64);
-        self.metrics.delivery.observe(fan_out.received.elapsed(), delivered * messages);
+        self.metrics
+            .delivery
+            .observe(fan_out.received.elapsed(), delivered * messages);
         self.look_at_troubled();
         done
     }
@@ -305,7 +338,12 @@ impl Shard {
     fn do_item(&mut self, name: &RoomName, item: Item) {
         match item {
             Item::Messages(batch) => self.taken(batch.weight()),
-            Item::Subscribed { to, id, presence, outcome } => self.subscribed(to, id, name, presence, &outcome),
+            Item::Subscribed {
+                to,
+                id,
+                presence,
+                outcome,
+            } => self.subscribed(to, id, name, presence, &outcome),
             Item::Unsubscribed { to, id } => self.unsubscribed(to, id, name),
             Item::Detach(to) => self.detach_from(to, name),
             Item::Presence(change) => self.tell_presence(name, &change),
@@ -315,19 +353,32 @@ impl Shard {
 
     /// The slots of a room's members.
     pub(super) fn member_slots(&self, name: &RoomName, presence_only: bool) -> Vec<u32> {
-        let Some(key) = self.rooms.keys.get(name) else { return Vec::new() };
+        let Some(key) = self.rooms.keys.get(name) else {
+            return Vec::new();
+        };
         let members = self.rooms.rooms[*key].members.iter();
-        members.filter(|member| member.presence || !presence_only).map(|member| member.slot).collect()
+        members
+            .filter(|member| member.presence || !presence_only)
+            .map(|member| member.slot)
+            .collect()
     }
 
     /// Takes a connection out of a room's members, if it is among them.
     pub(super) fn remove_member(&mut self, slot: u32, name: &RoomName) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
-        let Some(membership) = connection.session.rooms.get_mut(name) else { return };
-        let MembershipState::Live(place) = membership.state else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let Some(membership) = connection.session.rooms.get_mut(name) else {
+            return;
+        };
+        let MembershipState::Live(place) = membership.state else {
+            return;
+        };
         membership.state = MembershipState::Pending;
         for (moved, place) in self.rooms.remove(name, place).into_iter().flatten() {
-            let Some(connection) = self.connections.get_mut(moved as usize) else { continue };
+            let Some(connection) = self.connections.get_mut(moved as usize) else {
+                continue;
+            };
             if let Some(membership) = connection.session.rooms.get_mut(name) {
                 membership.state = MembershipState::Live(place);
             }
@@ -337,7 +388,11 @@ impl Shard {
 
 /// Whether the next item of a room's queue is no batch, and no batch is on its way.
 fn room_is_between(room: &Room) -> bool {
-    room.fan_out.is_none() && room.queue.front().is_some_and(|item| !matches!(item, Item::Messages(_)))
+    room.fan_out.is_none()
+        && room
+            .queue
+            .front()
+            .is_some_and(|item| !matches!(item, Item::Messages(_)))
 }
 
 #[cfg(test)]
@@ -373,7 +428,10 @@ mod tests {
             slots.sort();
             slots
         };
-        (slots(&room.members[..cursor]), slots(&room.members[cursor..]))
+        (
+            slots(&room.members[..cursor]),
+            slots(&room.members[cursor..]),
+        )
     }
 
     #[test]
@@ -383,9 +441,19 @@ mod tests {
                 let mut rooms = with_members(6, cursor);
                 let moved = rooms.remove(&name(), removed);
                 let (before, after) = split(&rooms);
-                let expected = |range: std::ops::Range<u32>| range.filter(|slot| *slot != removed).collect::<Vec<_>>();
-                assert_eq!(before, expected(0..cursor as u32), "cursor {cursor}, removed {removed}");
-                assert_eq!(after, expected(cursor as u32..6), "cursor {cursor}, removed {removed}");
+                let expected = |range: std::ops::Range<u32>| {
+                    range.filter(|slot| *slot != removed).collect::<Vec<_>>()
+                };
+                assert_eq!(
+                    before,
+                    expected(0..cursor as u32),
+                    "cursor {cursor}, removed {removed}"
+                );
+                assert_eq!(
+                    after,
+                    expected(cursor as u32..6),
+                    "cursor {cursor}, removed {removed}"
+                );
                 for (slot, place) in moved.into_iter().flatten() {
                     assert_eq!(rooms.rooms[0].members[place as usize].slot, slot);
                 }

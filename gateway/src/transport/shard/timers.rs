@@ -20,7 +20,9 @@ impl Shard {
     /// Puts a connection down in the timer wheel, unless it stands there early enough.
     pub(super) fn schedule(&mut self, slot: u32) {
         let heartbeat = self.channel.heartbeat;
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         let at = next(connection, heartbeat);
         let now = self.wheel.now();
         if connection.looked_at <= now || at < connection.looked_at {
@@ -32,22 +34,32 @@ impl Shard {
     pub(super) fn look_at(&mut self, slot: u32, generation: u32) {
         let now = self.wheel.now();
         let (interval, timeout) = in_ticks(self.channel.heartbeat);
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
         if connection.generation != generation || connection.looked_at > now {
             return; // another's, or put down again since
         }
         match connection.state {
             State::Closing { until, .. } if until <= now => {
-                let _ = socket2::SockRef::from(&connection.socket).set_linger(Some(std::time::Duration::ZERO));
+                let _ = socket2::SockRef::from(&connection.socket)
+                    .set_linger(Some(std::time::Duration::ZERO));
                 return self.forget(slot); // with a reset: the client does not take the close frame
             }
             State::Detaching { until, .. } if until <= now => return self.gone(slot),
-            State::Awaiting { until } if until <= now => return self.close(slot, ErrorCode::ConnectTimeout),
+            State::Awaiting { until } if until <= now => {
+                return self.close(slot, ErrorCode::ConnectTimeout);
+            }
             State::Broken => return self.gone(slot),
             State::Open | State::Awaiting { .. } => {
                 let silent = now - connection.heard;
-                let stuck = connection.backlog.as_ref().is_some_and(|backlog| now - backlog.moved >= interval + timeout);
-                let receiving = connection.receiving_since.is_some_and(|since| now - since.get() >= RECEIVE_TICKS);
+                let stuck = connection
+                    .backlog
+                    .as_ref()
+                    .is_some_and(|backlog| now - backlog.moved >= interval + timeout);
+                let receiving = connection
+                    .receiving_since
+                    .is_some_and(|since| now - since.get() >= RECEIVE_TICKS);
                 if stuck {
                     return self.close(slot, ErrorCode::SlowConsumer);
                 }
@@ -69,10 +81,15 @@ impl Shard {
     }
 
     fn end_idle_catch_ups(&mut self, slot: u32, now: u32) {
-        let Some(connection) = self.connections.get(slot as usize) else { return };
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
         let idle = |state: MembershipState| matches!(state, MembershipState::CatchingUp(until) if until <= now);
         let rooms = connection.session.rooms.iter();
-        let ended: Vec<RoomName> = rooms.filter(|(_, room)| idle(room.state)).map(|(name, _)| name.clone()).collect();
+        let ended: Vec<RoomName> = rooms
+            .filter(|(_, room)| idle(room.state))
+            .map(|(name, _)| name.clone())
+            .collect();
         for room in ended {
             if let Some(connection) = self.connections.get_mut(slot as usize)
                 && let Some(membership) = connection.session.rooms.get_mut(&room)
@@ -85,7 +102,9 @@ impl Shard {
 
     /// Draws the time at which a connection leaves a draining gateway.
     pub(super) fn plan_move(&mut self, slot: u32) {
-        let Some(end) = self.draining_until else { return };
+        let Some(end) = self.draining_until else {
+            return;
+        };
         let now = self.wheel.now();
         let window = end.saturating_sub(now);
         let grace = (window / 5).min(MOVE_TICKS);
@@ -96,8 +115,12 @@ impl Shard {
     }
 
     fn move_if_due(&mut self, slot: u32, now: u32) {
-        let Some(connection) = self.connections.get_mut(slot as usize) else { return };
-        let Some((goaway, close)) = connection.moving else { return };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let Some((goaway, close)) = connection.moving else {
+            return;
+        };
         if close <= now {
             return self.close(slot, ErrorCode::Draining);
         }
@@ -114,16 +137,37 @@ impl Shard {
 fn next(connection: &Connection, heartbeat: Heartbeat) -> u32 {
     let (interval, timeout) = in_ticks(heartbeat);
     // After a pong the next ping is due an interval later, whatever the timeout was.
-    let alive = connection.heard + interval + if connection.pinged { timeout.min(interval) } else { 0 };
+    let alive = connection.heard
+        + interval
+        + if connection.pinged {
+            timeout.min(interval)
+        } else {
+            0
+        };
     let open = || {
-        let moving = connection.moving.map_or(u32::MAX, |(goaway, close)| goaway.min(close));
-        let receiving = connection.receiving_since.map_or(u32::MAX, |since| since.get() + RECEIVE_TICKS);
-        let catching_up = connection.session.rooms.values().filter_map(|room| match room.state {
-            MembershipState::CatchingUp(until) => Some(until),
-            _ => None,
-        });
-        let stuck = connection.backlog.as_ref().map_or(u32::MAX, |backlog| backlog.moved + interval + timeout);
-        alive.min(moving).min(receiving).min(stuck).min(catching_up.min().unwrap_or(u32::MAX))
+        let moving = connection
+            .moving
+            .map_or(u32::MAX, |(goaway, close)| goaway.min(close));
+        let receiving = connection
+            .receiving_since
+            .map_or(u32::MAX, |since| since.get() + RECEIVE_TICKS);
+        let catching_up = connection
+            .session
+            .rooms
+            .values()
+            .filter_map(|room| match room.state {
+                MembershipState::CatchingUp(until) => Some(until),
+                _ => None,
+            });
+        let stuck = connection
+            .backlog
+            .as_ref()
+            .map_or(u32::MAX, |backlog| backlog.moved + interval + timeout);
+        alive
+            .min(moving)
+            .min(receiving)
+            .min(stuck)
+            .min(catching_up.min().unwrap_or(u32::MAX))
     };
     match connection.state {
         State::Closing { until, .. } | State::Detaching { until, .. } => until,

@@ -22,7 +22,12 @@ pub struct Wheel {
 impl Wheel {
     /// A wheel whose clock begins at `start`.
     pub fn new(start: Instant) -> Self {
-        Self { start, now: 0, slots: vec![Vec::new(); SLOTS], entries: 0 }
+        Self {
+            start,
+            now: 0,
+            slots: vec![Vec::new(); SLOTS],
+            entries: 0,
+        }
     }
 
     /// The tick that the clock shows. Wraps after 13 years.
@@ -54,7 +59,8 @@ impl Wheel {
 
     /// How long until the next tick, if anybody is to be looked at ever.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        (self.entries > 0).then(|| (self.start + TICK * (self.now + 1)).saturating_duration_since(now))
+        (self.entries > 0)
+            .then(|| (self.start + TICK * (self.now + 1)).saturating_duration_since(now))
     }
 }
 

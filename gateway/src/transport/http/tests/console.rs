@@ -46,7 +46,10 @@ async fn the_page_knows_its_place_and_keeps_to_its_policy() {
     assert!(!page.body.contains("{{"), "every placeholder is filled");
     for forbidden in ["<style", " style=", "onclick=", "http://"] {
         let rest = page.body.replace("http://www.w3.org/", "");
-        assert!(!rest.contains(forbidden), "{forbidden} is against the policy");
+        assert!(
+            !rest.contains(forbidden),
+            "{forbidden} is against the policy"
+        );
     }
     assert_eq!(port.ask("GET /chat", "").await.body, page.body);
     assert_eq!(port.ask("GET /chat/linnet.js", "").await.status, 200);

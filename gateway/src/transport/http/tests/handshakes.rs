@@ -36,7 +36,10 @@ async fn an_accepted_handshake_gives_the_bare_socket_away() {
     assert_eq!(adopted.deflate, None);
     assert!(adopted.peer.is_loopback());
     assert!(adopted.early.is_empty());
-    assert!(adopted.stream.nodelay().unwrap(), "inherited from the listener");
+    assert!(
+        adopted.stream.nodelay().unwrap(),
+        "inherited from the listener"
+    );
     let mut stream = &adopted.stream;
     let error = stream.read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
@@ -47,7 +50,11 @@ async fn an_accepted_handshake_gives_the_bare_socket_away() {
     stream.read_exact(&mut bytes).unwrap();
     assert_eq!(&bytes, b"frames");
     drop(adopted);
-    assert_eq!(within(client.read(&mut bytes)).await.unwrap(), 0, "the only handle");
+    assert_eq!(
+        within(client.read(&mut bytes)).await.unwrap(),
+        0,
+        "the only handle"
+    );
 }
 
 #[tokio::test]
@@ -63,7 +70,11 @@ async fn what_comes_right_behind_the_request_goes_with_the_socket() {
 #[tokio::test]
 async fn no_task_stays_behind_an_upgrade() {
     let port = Port::open("").await;
-    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
     let before = tasks();
     let mut kept = Vec::new();
     for _ in 0..20 {
@@ -77,7 +88,11 @@ async fn no_task_stays_behind_an_upgrade() {
         }
     })
     .await;
-    assert_eq!(port.public.connections(), 0, "their places are free as well");
+    assert_eq!(
+        port.public.connections(),
+        0,
+        "their places are free as well"
+    );
 }
 
 #[tokio::test]
@@ -91,14 +106,39 @@ async fn refusals_have_a_status_a_reason_and_words() {
     let table = [
         ("POST /ws", right(""), 405, Reason::Method),
         ("GET /ws", String::new(), 426, Reason::Upgrade),
-        ("GET /ws", format!("{upgrade}{key}{v8}"), 426, Reason::Version),
+        (
+            "GET /ws",
+            format!("{upgrade}{key}{v8}"),
+            426,
+            Reason::Version,
+        ),
         ("GET /ws", format!("{upgrade}{v13}"), 400, Reason::Key),
-        ("GET /ws", right("Origin: http://evil.example\r\n"), 403, Reason::Origin),
-        ("GET /ws", right("Sec-WebSocket-Protocol: chat\r\n"), 400, Reason::Subprotocol),
+        (
+            "GET /ws",
+            right("Origin: http://evil.example\r\n"),
+            403,
+            Reason::Origin,
+        ),
+        (
+            "GET /ws",
+            right("Sec-WebSocket-Protocol: chat\r\n"),
+            400,
+            Reason::Subprotocol,
+        ),
         ("GET /ws?protocol=plain", right(""), 400, Reason::Query),
         ("GET /ws?token=secret", right(""), 400, Reason::Token),
-        ("GET /ws", right("Authorization: Bearer secret\r\n"), 401, Reason::InvalidToken),
-        ("GET /ws", right("Content-Length: 3\r\n"), 400, Reason::Upgrade),
+        (
+            "GET /ws",
+            right("Authorization: Bearer secret\r\n"),
+            401,
+            Reason::InvalidToken,
+        ),
+        (
+            "GET /ws",
+            right("Content-Length: 3\r\n"),
+            400,
+            Reason::Upgrade,
+        ),
     ];
     for (start, headers, status, reason) in table {
         let before = port.refused(reason);
@@ -139,7 +179,11 @@ async fn a_draining_gateway_sends_everyone_elsewhere() {
         assert_eq!(answer.header("retry-after"), Some("1"));
         assert_eq!(answer.header("connection"), Some("close"));
     }
-    assert_eq!(port.refused(Reason::Draining), 2, "the page is no handshake");
+    assert_eq!(
+        port.refused(Reason::Draining),
+        2,
+        "the page is no handshake"
+    );
 }
 
 #[tokio::test]
@@ -179,7 +223,10 @@ async fn a_rate_is_held_and_told() {
     let accepted = answers.iter().filter(|answer| answer.status == 101).count();
     assert!((3..=4).contains(&accepted), "{answers:?}");
     let last = answers.pop().unwrap();
-    assert_eq!((last.status, last.header("connection")), (503, Some("close")));
+    assert_eq!(
+        (last.status, last.header("connection")),
+        (503, Some("close"))
+    );
     let seconds: u64 = last.header("retry-after").unwrap().parse().unwrap();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     assert_eq!(port.upgrade("/ws", "").await.0.status, 101);
@@ -207,7 +254,8 @@ async fn a_new_configuration_holds_for_the_next_handshake() {
     assert!(accepted.starts_with("permessage-deflate"));
     assert!(port.adopted().await.deflate.is_some());
 
-    port.public.configure(channel("    allowedOrigins: [\"*\"]\n"));
+    port.public
+        .configure(channel("    allowedOrigins: [\"*\"]\n"));
     assert_eq!(port.upgrade("/ws", other).await.0.status, 101);
 }
 

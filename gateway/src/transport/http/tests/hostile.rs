@@ -39,7 +39,10 @@ async fn what_is_not_http_is_let_go() {
         client.write_all(garbage.as_bytes()).await.unwrap();
         let mut answer = String::new();
         within(client.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
     }
     assert_eq!(port.refused(Reason::Malformed), 3);
 }

@@ -1,0 +1,218 @@
+//! How connections end: closed by us with a reason, by the client, or lost.
+
+use super::connection::State;
+use super::event_loop::Shard;
+use super::rooms::Item;
+use crate::hub::{Address, CommandKind};
+use crate::names::RoomName;
+use crate::protocol::ErrorCode;
+use crate::transport::websocket::frame::{self, Opcode};
+
+/// How long a close may take, in ticks.
+const CLOSE_TICKS: u32 = 10;
+
+impl Shard {
+    /// Ends a connection with a reason.
+    pub(super) fn close(&mut self, slot: u32, code: ErrorCode) {
+        self.close_with(slot, code.close_code(), code.as_str(), Some(code));
+    }
+
+    /// Ends a connection: it leaves its rooms, and gets a close frame behind what waits.
+    pub(super) fn close_with(
+        &mut self,
+        slot: u32,
+        code: u16,
+        reason: &str,
+        error: Option<ErrorCode>,
+    ) {
+        if self.out_slot == Some(slot) && error != Some(ErrorCode::SlowConsumer) {
+            self.flush_out(); // what was said before comes before
+        }
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        if !matches!(
+            connection.state,
+            State::Open | State::Awaiting { .. } | State::Detaching { .. }
+        ) {
+            return;
+        }
+        let connection_id = connection.session.connection();
+        let user_id = connection
+            .session
+            .user()
+            .map(|user| user.as_str().to_owned());
+        tracing::info!(%connection_id, user_id, code, reason, "connection closed by the gateway");
+        if let Some(error) = error {
+            self.metrics.closes[error as usize].add(1);
+        }
+        self.leave_all(slot, false);
+        let now = self.wheel.now();
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        connection.state = State::Closing {
+            until: now + CLOSE_TICKS,
+            answered: false,
+        };
+        if error == Some(ErrorCode::SlowConsumer) {
+            self.metrics.slow_consumers.add(1);
+            if let Some(backlog) = &mut connection.backlog {
+                backlog.keep_first();
+            }
+        }
+        let mut close = Vec::new();
+        frame::encode_close(code, reason, &mut close);
+        connection.write_private(&close, &self.memory, now);
+        match connection.state {
+            State::Broken => return self.forget(slot),
+            _ if connection.backlog.is_none() => self.half_close(slot),
+            _ => {}
+        }
+        self.schedule(slot);
+    }
+
+    /// The client has sent a close frame: what it had asked for before reaches it first.
+    pub(super) fn closed_by_client(&mut self, slot: u32, code: Option<u16>) {
+        let until = self.wheel.now() + CLOSE_TICKS;
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        match connection.state {
+            State::Open | State::Awaiting { .. } => {
+                connection.state = State::Detaching {
+                    told: false,
+                    rooms: 0,
+                    until,
+                    code: code.unwrap_or(0),
+                };
+                let connection_id = connection.session.connection();
+                tracing::debug!(%connection_id, code, "connection closed by the client");
+                self.leave_all(slot, true);
+                self.schedule(slot);
+            }
+            State::Closing { .. } if connection.backlog.is_none() => self.forget(slot),
+            State::Closing { until, .. } => {
+                connection.state = State::Closing {
+                    until,
+                    answered: true,
+                }
+            }
+            State::Detaching { .. } | State::Broken => {}
+        }
+    }
+
+    /// The socket has ended, or must.
+    pub(super) fn gone(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        if !matches!(connection.state, State::Closing { .. }) {
+            let connection_id = connection.session.connection();
+            tracing::debug!(%connection_id, "connection lost");
+        }
+        self.leave_all(slot, false);
+        self.forget(slot);
+    }
+
+    /// Leaves all rooms at the hub. With `notify` the connection goes on receiving until the hub has said that nothing
+    /// more comes; without, it is taken out of the rooms here at once.
+    fn leave_all(&mut self, slot: u32, notify: bool) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        if matches!(connection.state, State::Closing { .. }) {
+            return; // it has left already
+        }
+        let session = &connection.session;
+        let rooms: Vec<RoomName> = session.rooms.keys().cloned().collect();
+        let (connection, user) = (session.connection(), session.user().cloned());
+        if !notify {
+            for room in &rooms {
+                self.remove_member(slot, room);
+            }
+            self.connections[slot as usize].session.rooms.clear();
+        }
+        self.ask_hub(
+            slot,
+            None,
+            CommandKind::Disconnect {
+                connection,
+                user,
+                rooms,
+                notify,
+            },
+        );
+    }
+
+    pub(super) fn detached(&mut self, to: Address) {
+        let Some(slot) = self.find(to) else { return };
+        let connection = &self.connections[slot as usize];
+        let State::Detaching { until, code, .. } = connection.state else {
+            return;
+        };
+        let rooms: Vec<RoomName> = connection.session.rooms.keys().cloned().collect();
+        let (busy, idle): (Vec<_>, Vec<_>) =
+            rooms.into_iter().partition(|room| self.rooms.is_busy(room));
+        for room in &idle {
+            self.remove_member(slot, room);
+        }
+        let state = State::Detaching {
+            told: true,
+            rooms: busy.len() as u32,
+            until,
+            code,
+        };
+        self.connections[slot as usize].state = state;
+        for room in &busy {
+            self.in_room_order(room, Item::Detach(to));
+        }
+        if busy.is_empty() {
+            self.answer_close(slot, code);
+        }
+    }
+
+    pub(super) fn detach_from(&mut self, to: Address, room: &RoomName) {
+        let Some(slot) = self.find(to) else { return };
+        self.remove_member(slot, room);
+        let connection = &mut self.connections[slot as usize];
+        if let State::Detaching { rooms, code, .. } = &mut connection.state {
+            *rooms -= 1;
+            let code = *code;
+            if *rooms == 0 {
+                self.answer_close(slot, code);
+            }
+        }
+    }
+
+    fn answer_close(&mut self, slot: u32, code: u16) {
+        self.flush_out();
+        let now = self.wheel.now();
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let mut close = Vec::new();
+        match code {
+            0 => frame::encode(Opcode::Close, false, &[], &mut close),
+            code => frame::encode_close(code, "", &mut close),
+        }
+        connection.write_private(&close, &self.memory, now);
+        connection.state = match connection.state {
+            State::Broken => State::Broken,
+            _ => State::Closing {
+                until: now + CLOSE_TICKS,
+                answered: true,
+            },
+        };
+        if connection.backlog.is_none() {
+            self.forget(slot);
+        }
+    }
+
+    /// Nothing more will be written; the client may still answer.
+    pub(super) fn half_close(&mut self, slot: u32) {
+        if let Some(connection) = self.connections.get(slot as usize) {
+            let _ = connection.socket.shutdown(std::net::Shutdown::Write); // an error means it is gone already
+        }
+    }
+}

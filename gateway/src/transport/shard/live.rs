@@ -1,0 +1,75 @@
+//! Changes that reach open connections: a new configuration, and the gateway's end.
+
+use std::sync::Arc;
+
+use super::event_loop::Shard;
+use super::wheel::ticks;
+use crate::config::Channel;
+use crate::hub::CommandKind;
+use crate::names::RoomName;
+use crate::protocol::{ErrorCode, Reply};
+
+impl Shard {
+    /// Applies a new configuration to open connections.
+    pub(super) fn configure(&mut self, channel: Arc<Channel>) {
+        self.memory.set_limit(channel.limits.queue_memory);
+        self.channel = channel.clone();
+        let slots: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in slots {
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                continue;
+            };
+            let session = &mut connection.session;
+            let rooms: Vec<RoomName> = session.rooms.keys().cloned().collect();
+            for room in rooms {
+                if !self.connections[slot as usize]
+                    .session
+                    .may_stay(&room, &channel)
+                {
+                    self.expel(slot, &room, ErrorCode::Forbidden);
+                }
+            }
+            self.schedule(slot);
+        }
+        self.flush_out();
+    }
+
+    /// Ends a subscription and says why.
+    pub(super) fn expel(&mut self, slot: u32, room: &RoomName, code: ErrorCode) {
+        self.remove_member(slot, room);
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let id = connection.session.connection();
+        if let Some(membership) = connection.session.rooms.get_mut(room) {
+            membership.leaving = true;
+        }
+        self.ask_hub(
+            slot,
+            None,
+            CommandKind::Unsubscribe {
+                room: room.clone(),
+                connection: id,
+            },
+        );
+        self.reply(slot, &Reply::Unsubscribed { room, code });
+    }
+
+    /// Begins to move all connections away.
+    pub(super) fn drain(&mut self, window: std::time::Duration) {
+        self.draining_until = Some(self.wheel.now() + ticks(window));
+        let slots: Vec<u32> = self
+            .connections
+            .iter()
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in slots {
+            self.plan_move(slot);
+            self.schedule(slot);
+        }
+    }
+}
