@@ -94,3 +94,6 @@ fn json_string(json: &str) -> Option<String> {
     json.starts_with('"')
         .then(|| serde_json::from_str(json).ok())?
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::message::Payload;
@@ -25,6 +25,8 @@ const MAX_NAME: usize = 64;
 const MAX_INFO: usize = 1024;
 /// Largest integer that every JSON reader keeps exactly.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+/// Longest message of a JSON reader that is passed on, in bytes: it may repeat what was sent.
+const MAX_MESSAGE: usize = 200;
 /// Most messages that one `history` answers.
 const MAX_LIMIT: u64 = 100;
 
@@ -120,31 +122,44 @@ impl<'a> Fields<'a> {
 
 fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let outcome = FieldsSeed(fields)
+    let repeated = FieldsSeed(fields)
         .deserialize(&mut reader)
-        .and_then(|()| reader.end());
-    outcome.map_err(|error| Problem::new(error.to_string()))
+        .and_then(|repeated| reader.end().map(|()| repeated));
+    match repeated {
+        Ok(None) => Ok(()),
+        Ok(Some(name)) => Err(Problem::new(format!(
+            "the field {:?} stands there twice",
+            shortened(&name)
+        ))),
+        Err(error) => {
+            let mut message = error.to_string();
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            Err(Problem::new(message))
+        }
+    }
 }
 
+/// Fills the fields, and gives a name that stands there twice. All is read even then: the `id` may come last.
 struct FieldsSeed<'f, 'a>(&'f mut Fields<'a>);
 
 impl<'a> DeserializeSeed<'a> for FieldsSeed<'_, 'a> {
-    type Value = ();
+    type Value = Option<Cow<'a, str>>;
 
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
-    type Value = ();
+    type Value = Option<Cow<'a, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<(), M::Error> {
+    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut unknown: HashSet<Cow<'a, str>> = HashSet::new();
+        let mut twice = None;
         while let Some(Key(name)) = map.next_key::<Key<'a>>()? {
             let value = map.next_value::<&'a RawValue>()?;
             let repeated = match self.0.slot(&name) {
@@ -152,12 +167,10 @@ impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
                 None => !unknown.insert(name.clone()),
             };
             if repeated {
-                return Err(M::Error::custom(format_args!(
-                    "the field {name:?} stands there twice"
-                )));
+                twice = Some(name);
             }
         }
-        Ok(())
+        Ok(twice)
     }
 }
 
@@ -282,9 +295,15 @@ fn since(value: &RawValue) -> Parsed<Since> {
         epoch: Cow<'a, str>,
         offset: u64,
     }
-    let wire: Wire<'_> = serde_json::from_str(value.get()).map_err(|_| {
-        Problem::new("`since` must be {\"epoch\": string, \"offset\": integer from 0}")
-    })?;
+    // Serde would take `["epoch", 1]` for the struct as well.
+    let wire: Option<Wire<'_>> = value
+        .get()
+        .starts_with('{')
+        .then(|| serde_json::from_str(value.get()).ok())
+        .flatten();
+    let wire = wire.ok_or(Problem::new(
+        "`since` must be {\"epoch\": string, \"offset\": integer from 0}",
+    ))?;
     if wire.epoch.len() > 128 || wire.offset > MAX_SAFE_INTEGER {
         return Err(Problem::new(
             "`since` must be a position that the server gave",

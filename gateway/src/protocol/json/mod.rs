@@ -3,6 +3,9 @@
 mod decode;
 mod encode;
 
+#[cfg(test)]
+mod tests;
+
 use super::{ErrorCode, Fault, Frame, FrameSink, Handshake, Protocol, Reply, Request, Verdict};
 use crate::message::Message;
 
