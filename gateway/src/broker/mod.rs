@@ -222,7 +222,7 @@ impl GapReason {
 pub struct DeduplicationKey([u8; 32]);
 
 impl DeduplicationKey {
-    /// `scope` is the publisher: its user, else its session secret.
+    /// `scope` is the publisher: its user, else `~` and its session secret.
     pub fn new(room: &RoomName, scope: &[u8], message_id: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();

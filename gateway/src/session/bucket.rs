@@ -43,7 +43,11 @@ mod tests {
             assert_eq!(bucket.take(1.0, 10.0, 3.0, 0), Ok(()));
         }
         assert_eq!(bucket.take(1.0, 10.0, 3.0, 0), Err(100));
-        assert_eq!(bucket.take(1.0, 10.0, 3.0, 99), Err(1));
+        let rest = bucket.take(1.0, 10.0, 3.0, 99);
+        assert!(
+            matches!(rest, Err(1..=2)),
+            "a wait is never told too short: {rest:?}"
+        );
         assert_eq!(bucket.take(1.0, 10.0, 3.0, 101), Ok(()));
         for _ in 0..3 {
             assert_eq!(
@@ -53,5 +57,21 @@ mod tests {
             );
         }
         assert!(bucket.take(1.0, 10.0, 3.0, 10_000).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn who_waits_as_told_is_served(
+            rate in 1.0f64..1e8, burst in 1.0f64..1e8, part in 0.0f64..=1.0, takes in 1usize..20, gap in 0u64..100,
+        ) {
+            let (mut bucket, mut now, amount) = (Bucket::full(burst, 0), 0, (burst * part).max(1.0));
+            for _ in 0..takes {
+                if let Err(wait) = bucket.take(amount, rate, burst, now) {
+                    now += wait;
+                    proptest::prop_assert_eq!(bucket.take(amount, rate, burst, now), Ok(()));
+                }
+                now += gap;
+            }
+        }
     }
 }

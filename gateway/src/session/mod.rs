@@ -397,11 +397,13 @@ impl Session {
         })
     }
 
+    /// The publisher is the user, else whoever has the session's secret; `~` keeps a secret from spelling a user.
     fn deduplication_key(&self, room: &RoomName, message_id: &str) -> DeduplicationKey {
-        match self.user() {
-            Some(user) => DeduplicationKey::new(room, user.as_str().as_bytes(), message_id),
-            None => DeduplicationKey::new(room, self.secret.as_bytes(), message_id),
-        }
+        let scope = match self.user() {
+            Some(user) => user.as_str().as_bytes().to_vec(),
+            None => [b"~", self.secret.as_bytes().as_slice()].concat(),
+        };
+        DeduplicationKey::new(room, &scope, message_id)
     }
 
     /// The step that decides by the rules.

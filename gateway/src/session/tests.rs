@@ -1,1 +1,180 @@
 //! Requests in, outcomes out.
+
+mod identity;
+mod publishing;
+mod rates;
+mod rooms;
+
+use super::*;
+use crate::message::Payload;
+use crate::protocol::{HistoryRange, Since};
+
+/// A channel with the given fields of `spec`.
+fn channel(spec: &str) -> Channel {
+    let text = format!(
+        "apiVersion: realtime.linnet.dev/v1alpha1\nkind: RealtimeChannel\nmetadata: {{name: t}}\nspec: {{{spec}}}\n"
+    );
+    let manifest =
+        linnet_crds::parse(&text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+    Channel::compile(&manifest)
+}
+
+/// One that lets anybody in.
+fn open(spec: &str) -> Channel {
+    channel(&format!("authentication: {{anonymous: Allow}}, {spec}"))
+}
+
+/// One session and its clock.
+struct Scene {
+    channel: Channel,
+    session: Session,
+    now_ms: u64,
+    hub_full: bool,
+}
+
+impl Scene {
+    fn new(channel: Channel) -> Self {
+        let session = Session::new(None, &channel, 0);
+        Self {
+            channel,
+            session,
+            now_ms: 0,
+            hub_full: false,
+        }
+    }
+
+    fn request(&mut self, id: Option<u64>, command: Command) -> Outcome {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms,
+            hub_full: self.hub_full,
+        };
+        self.session.handle(
+            Request {
+                id: id.map(RequestId::Number),
+                command,
+            },
+            &around,
+        )
+    }
+
+    fn ask(&mut self, command: Command) -> Outcome {
+        self.request(Some(1), command)
+    }
+
+    fn receive(&mut self, bytes: usize) -> Result<(), Outcome> {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms,
+            hub_full: self.hub_full,
+        };
+        self.session.receive(bytes, &around)
+    }
+
+    fn fault(&mut self, code: ErrorCode) -> Outcome {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms,
+            hub_full: self.hub_full,
+        };
+        self.session.fault(Refusal::new(None, code), &around)
+    }
+
+    /// What the shard does when the hub has ended a subscription.
+    fn left(&mut self, name: &str) {
+        if self
+            .session
+            .rooms
+            .get(&room(name))
+            .is_some_and(|membership| membership.leaving)
+        {
+            self.session.rooms.remove(&room(name));
+        }
+    }
+}
+
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).unwrap()
+}
+
+fn subscribe(name: &str) -> Command {
+    Command::Subscribe {
+        room: room(name),
+        since: None,
+        presence: false,
+    }
+}
+
+fn unsubscribe(name: &str) -> Command {
+    Command::Unsubscribe { room: room(name) }
+}
+
+fn content(size: usize) -> Content {
+    Content {
+        event: None,
+        data: Payload::Json("7".repeat(size).into()),
+        message_id: None,
+    }
+}
+
+fn publish(name: &str) -> Command {
+    Command::Publish {
+        room: room(name),
+        content: content(1),
+        echo: true,
+    }
+}
+
+fn send(to: &str) -> Command {
+    Command::Send {
+        to: to.into(),
+        content: content(1),
+    }
+}
+
+fn connect() -> Command {
+    Command::Connect {
+        token: None,
+        session: None,
+        info: None,
+    }
+}
+
+fn with_token() -> Command {
+    Command::Connect {
+        token: Some("t".into()),
+        session: None,
+        info: None,
+    }
+}
+
+/// The command for the hub.
+#[track_caller]
+fn hub(outcome: Outcome) -> CommandKind {
+    match outcome {
+        Outcome::Hub(_, kind) => kind,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The message that the hub is to publish.
+#[track_caller]
+fn message(outcome: Outcome) -> (Message, Option<DeduplicationKey>) {
+    match hub(outcome) {
+        CommandKind::Publish { message, key } => (*message, key),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn refusal(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn code(outcome: Outcome) -> ErrorCode {
+    refusal(outcome).code
+}

@@ -1,0 +1,177 @@
+//! Who a session is, and when it may say so.
+
+use super::*;
+
+#[test]
+fn connect_is_taken_as_the_first_request_only() {
+    let mut scene = Scene::new(open(""));
+    assert!(scene.session.is_identified());
+    assert!(matches!(
+        scene.ask(connect()),
+        Outcome::Identified(Some(RequestId::Number(1)))
+    ));
+    assert_eq!(code(scene.ask(connect())), ErrorCode::AlreadyConnected);
+}
+
+#[test]
+fn after_any_other_request_it_is_too_late_for_connect() {
+    let since = Some(Since {
+        epoch: crate::names::Epoch::random(),
+        offset: Default::default(),
+    });
+    for first in [
+        Command::Ping,
+        subscribe("r"),
+        Command::Subscribe {
+            room: room("r"),
+            since,
+            presence: true,
+        },
+        unsubscribe("r"),
+        publish("r"),
+        send("u"),
+        Command::History {
+            room: room("r"),
+            range: HistoryRange::Newest,
+            limit: 1,
+        },
+        Command::Presence {
+            room: room("r"),
+            after: None,
+        },
+        Command::Request,
+        Command::Refresh,
+    ] {
+        let mut scene = Scene::new(open(""));
+        scene.ask(first);
+        assert_eq!(code(scene.ask(connect())), ErrorCode::AlreadyConnected);
+    }
+}
+
+#[test]
+fn a_faulty_frame_is_no_request() {
+    let mut scene = Scene::new(open(""));
+    assert_eq!(
+        code(scene.fault(ErrorCode::BadRequest)),
+        ErrorCode::BadRequest
+    );
+    assert!(matches!(scene.ask(connect()), Outcome::Identified(_)));
+}
+
+#[test]
+fn where_anonymous_is_denied_everything_waits_for_a_token() {
+    let mut scene = Scene::new(channel("authentication: {anonymous: Allow}"));
+    scene.channel.anonymous = false;
+    scene.session = Session::new(None, &scene.channel, 0);
+    assert!(!scene.session.is_identified());
+    for command in [
+        Command::Ping,
+        subscribe("r"),
+        unsubscribe("r"),
+        publish("r"),
+        send("u"),
+        Command::Refresh,
+        connect(),
+    ] {
+        assert_eq!(code(scene.ask(command)), ErrorCode::Unauthenticated);
+    }
+    assert_eq!(code(scene.ask(with_token())), ErrorCode::InvalidToken);
+    assert!(!scene.session.is_identified() && scene.session.rooms.is_empty());
+}
+
+#[test]
+fn a_token_is_refused_and_changes_nothing() {
+    let mut scene = Scene::new(open(""));
+    let (connection, secret) = (scene.session.connection(), scene.session.secret());
+    let refused = Command::Connect {
+        token: Some("t".into()),
+        session: Some(SessionSecret::random()),
+        info: Some("1".into()),
+    };
+    assert_eq!(code(scene.ask(refused)), ErrorCode::InvalidToken);
+    assert_eq!(
+        (scene.session.connection(), scene.session.secret()),
+        (connection, secret)
+    );
+    assert_eq!(scene.session.user(), None);
+    assert_eq!(message(scene.ask(publish("r"))).0.info, None);
+    assert_eq!(code(scene.ask(Command::Refresh)), ErrorCode::InvalidToken);
+}
+
+#[test]
+fn connect_takes_over_a_secret_and_the_connection_stays_itself() {
+    let mut scene = Scene::new(open(""));
+    let (connection, secret) = (scene.session.connection(), SessionSecret::random());
+    scene.ask(Command::Connect {
+        token: None,
+        session: Some(secret),
+        info: None,
+    });
+    assert_eq!(
+        (scene.session.connection(), scene.session.secret()),
+        (connection, secret)
+    );
+}
+
+#[test]
+fn info_of_connect_replaces_that_of_the_handshake_and_none_keeps_it() {
+    for (given, expected) in [
+        (Some("{\"b\":2}"), "{\"b\":2}"),
+        (None, "{\"name\":\"Ann\"}"),
+    ] {
+        let mut scene = Scene::new(open(""));
+        scene.session = Session::new(Some("{\"name\":\"Ann\"}".into()), &scene.channel, 0);
+        scene.ask(Command::Connect {
+            token: None,
+            session: None,
+            info: given.map(Into::into),
+        });
+        assert_eq!(
+            message(scene.ask(publish("r"))).0.info.as_deref(),
+            Some(expected)
+        );
+        let CommandKind::Subscribe { member, .. } = hub(scene.ask(subscribe("r"))) else {
+            panic!()
+        };
+        assert_eq!(member.info.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn an_anonymous_session_publishes_as_its_connection() {
+    let mut scene = Scene::new(open(""));
+    let id = scene.session.connection().to_string();
+    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), id);
+}
+
+#[test]
+fn a_session_with_a_user_publishes_as_the_user() {
+    let mut scene = Scene::new(open(""));
+    scene.session.member.user = UserId::from_token("ann");
+    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), "ann");
+}
+
+#[test]
+fn every_request_keeps_its_id() {
+    let mut scene = Scene::new(open(""));
+    for id in [Some(7), None] {
+        let expected = id.map(RequestId::Number);
+        for command in [subscribe("r"), publish("r"), unsubscribe("r"), send("u")] {
+            let Outcome::Hub(got, _) = scene.request(id, command) else {
+                panic!()
+            };
+            assert_eq!(got, expected);
+        }
+        let Outcome::Done(got) = scene.request(id, unsubscribe("other")) else {
+            panic!()
+        };
+        assert_eq!(got, expected);
+        let Outcome::Pong(got) = scene.request(id, Command::Ping) else {
+            panic!()
+        };
+        assert_eq!(got, expected);
+        for command in [connect(), Command::Refresh, Command::Request] {
+            assert_eq!(refusal(scene.request(id, command)).id, expected);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Rates, and floods that end in a close.
+
+use super::*;
+
+#[track_caller]
+fn limited(outcome: Outcome) -> u64 {
+    let refusal = refusal(outcome);
+    assert_eq!(refusal.code, ErrorCode::RateLimited);
+    refusal.retry_after_ms.unwrap()
+}
+
+#[test]
+fn publish_send_and_request_share_one_rate() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 10, messageBurst: 3}"));
+    hub(scene.ask(publish("r")));
+    hub(scene.ask(send("u")));
+    assert_eq!(code(scene.ask(Command::Request)), ErrorCode::NoHandler);
+    for command in [publish("r"), send("u"), Command::Request] {
+        assert_eq!(limited(scene.ask(command)), 100);
+    }
+    scene.now_ms = 100;
+    hub(scene.ask(publish("r")));
+}
+
+#[test]
+fn other_requests_are_not_messages() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 1, messageBurst: 1}"));
+    hub(scene.ask(publish("r")));
+    for _ in 0..50 {
+        hub(scene.ask(subscribe("r")));
+        hub(scene.ask(unsubscribe("r")));
+        assert!(matches!(scene.ask(Command::Ping), Outcome::Pong(_)));
+    }
+}
+
+#[test]
+fn what_is_over_the_rate_has_no_effect_and_keeps_its_id() {
+    let mut scene = Scene::new(open(
+        "limits: {messagesPerSecond: 1, messageBurst: 1, subscribesPerSecond: 1}",
+    ));
+    hub(scene.ask(subscribe("a")));
+    let refused = refusal(scene.ask(subscribe("b")));
+    assert_eq!(
+        (refused.code, refused.id),
+        (ErrorCode::RateLimited, Some(RequestId::Number(1)))
+    );
+    assert!(!scene.session.rooms.contains_key("b"));
+}
+
+#[test]
+fn subscribes_have_a_burst_of_one_second() {
+    let mut scene = Scene::new(open("limits: {subscribesPerSecond: 4}"));
+    for _ in 0..4 {
+        hub(scene.ask(subscribe("r")));
+    }
+    assert_eq!(limited(scene.ask(subscribe("r"))), 250);
+    scene.now_ms = 250;
+    hub(scene.ask(subscribe("r")));
+    limited(scene.ask(subscribe("r")));
+}
+
+#[test]
+fn bytes_of_all_frames_count_and_the_largest_frame_always_fits_a_full_bucket() {
+    let mut scene = Scene::new(open("limits: {messageSize: 1000, bytesPerSecond: 1000}"));
+    let largest = scene.channel.limits.frame_size();
+    assert!(scene.receive(largest).is_ok());
+    assert_eq!(limited(scene.receive(100).unwrap_err()), 100);
+    scene.now_ms = 100;
+    assert!(scene.receive(100).is_ok());
+    let mut scene = Scene::new(open("limits: {messageSize: 1, bytesPerSecond: 100000}"));
+    assert!(scene.receive(100_000).is_ok(), "one second's worth");
+    assert!(scene.receive(1).is_err());
+    let mut unlimited = Scene::new(open(""));
+    assert!((0..100).all(|_| unlimited.receive(1 << 20).is_ok()));
+}
+
+#[test]
+fn a_flood_of_faults_ends_in_a_close() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 10, messageBurst: 5}"));
+    for _ in 0..5 {
+        assert_eq!(
+            code(scene.fault(ErrorCode::BadRequest)),
+            ErrorCode::BadRequest
+        );
+    }
+    assert!(matches!(
+        scene.fault(ErrorCode::BadRequest),
+        Outcome::Close(ErrorCode::RateLimited)
+    ));
+    scene.now_ms = 1000;
+    assert_eq!(
+        code(scene.fault(ErrorCode::BadRequest)),
+        ErrorCode::BadRequest,
+        "patience comes back"
+    );
+}
+
+#[test]
+fn whatever_is_refused_wears_patience_out() {
+    let spec = "limits: {messagesPerSecond: 1, messageBurst: 1, messageSize: 1, bytesPerSecond: 1, \
+                subscribesPerSecond: 1, roomsPerConnection: 1}, rooms: [{match: no, subscribe: Nobody, publish: Nobody}]";
+    let too_large = Command::Publish {
+        room: room("r"),
+        content: content(2),
+        echo: true,
+    };
+    for refused in [
+        publish("no"),
+        too_large,
+        subscribe("no"),
+        Command::Refresh,
+        with_token(),
+    ] {
+        let mut scene = Scene::new(open(spec));
+        scene.fault(ErrorCode::BadRequest);
+        assert!(matches!(
+            scene.ask(refused),
+            Outcome::Close(ErrorCode::RateLimited)
+        ));
+    }
+    let mut scene = Scene::new(open(spec));
+    hub(scene.ask(publish("r")));
+    limited(scene.ask(publish("r")));
+    assert!(
+        matches!(
+            scene.ask(publish("r")),
+            Outcome::Close(ErrorCode::RateLimited)
+        ),
+        "an insistent publisher"
+    );
+    assert!(scene.receive(scene.channel.limits.frame_size()).is_ok());
+    assert!(
+        matches!(
+            scene.receive(1),
+            Err(Outcome::Close(ErrorCode::RateLimited))
+        ),
+        "an insistent sender of bytes"
+    );
+}
+
+#[test]
+fn a_client_that_waits_as_told_is_served_and_never_closed() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 7, messageBurst: 3}"));
+    let mut served = 0;
+    while scene.now_ms < 60_000 {
+        match scene.ask(publish("r")) {
+            Outcome::Hub(..) => served += 1,
+            other => {
+                scene.now_ms += limited(other);
+                hub(scene.ask(publish("r")));
+                served += 1;
+            }
+        }
+    }
+    assert!((60 * 7..=60 * 7 + 3 + 1).contains(&served), "{served}");
+}
+
+#[test]
+fn a_rate_that_changes_holds_from_the_next_request_on() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 1, messageBurst: 1}"));
+    hub(scene.ask(publish("r")));
+    assert_eq!(limited(scene.ask(publish("r"))), 1000);
+    scene.channel = open("limits: {messagesPerSecond: 100, messageBurst: 10}");
+    scene.now_ms = 10;
+    hub(scene.ask(publish("r")));
+}
