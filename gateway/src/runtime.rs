@@ -55,7 +55,8 @@ impl Gateway {
         let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
         let broker = Embedded::new(&channel);
         let state =
-            hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone());
+            hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone())
+                .with_directory(hub.directory().clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::command::Command;
 use super::delivery::Outlet;
+use super::directory::Directory;
 use super::state::Hub;
 use crate::broker::{Broker, Event};
 use crate::config::Channel;
@@ -25,6 +26,7 @@ const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 pub struct HubHandle {
     turns: UnboundedSender<Input>,
     queued: Arc<AtomicUsize>,
+    directory: Arc<Directory>,
 }
 
 /// Something for the hub.
@@ -53,6 +55,7 @@ pub fn channel() -> (HubHandle, Inbox) {
         HubHandle {
             turns: sender,
             queued: queued.clone(),
+            directory: Arc::default(),
         },
         Inbox {
             turns: receiver,
@@ -71,6 +74,11 @@ impl HubHandle {
             at,
             weight,
         }); // fails only at the process's end
+    }
+
+    /// Where anonymous connections live.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 
     /// Whether so much waits that publishing must be refused.

@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod command;
 pub mod delivery;
+pub mod directory;
 mod lru;
 pub mod presence;
 pub mod ring;

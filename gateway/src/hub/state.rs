@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::command::{Address, Command, CommandKind};
 use super::delivery::{Answer, Delivery, Outlet};
+use super::directory::Directory;
 use super::lru::Lru;
 use super::presence::MERGE;
 use super::ring::{PAGE_BYTES, PAGE_MESSAGES, Ring};
@@ -102,6 +103,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             presence_due: VecDeque::new(),
             metrics,
         }
+    }
+
+    /// Finds anonymous connections where shards enter them.
+    pub fn with_directory(mut self, directory: Arc<Directory>) -> Self {
+        self.users = Users::new(directory);
+        self
     }
 
     /// The broker, to be polled.

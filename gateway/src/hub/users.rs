@@ -1,18 +1,28 @@
 //! Which connections a user has on this gateway.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Address;
+use super::directory::Directory;
 use crate::names::{ConnectionId, UserId};
 
 /// Connections by user, oldest first; an anonymous connection is a user of its own.
 #[derive(Debug, Default)]
 pub struct Users {
     named: HashMap<UserId, Vec<Address>>,
-    anonymous: HashMap<ConnectionId, Address>,
+    anonymous: Arc<Directory>,
 }
 
 impl Users {
+    /// Nobody but the anonymous connections of a directory that shards share.
+    pub fn new(anonymous: Arc<Directory>) -> Self {
+        Self {
+            named: HashMap::new(),
+            anonymous,
+        }
+    }
+
     /// Adds a connection. Gives the oldest one of the same user if there are more than `max` now.
     pub fn add(
         &mut self,
@@ -22,10 +32,10 @@ impl Users {
         max: usize,
     ) -> Option<Address> {
         let Some(user) = user else {
-            self.anonymous.insert(connection, address);
+            self.anonymous.add(connection, address);
             return None;
         };
-        self.anonymous.remove(&connection);
+        self.anonymous.remove(connection);
         let addresses = self.named.entry(user.clone()).or_default();
         addresses.push(address);
         (addresses.len() > max).then(|| addresses.remove(0))
@@ -34,7 +44,7 @@ impl Users {
     /// Removes a connection.
     pub fn remove(&mut self, connection: ConnectionId, user: Option<&UserId>, address: Address) {
         let Some(user) = user else {
-            self.anonymous.remove(&connection);
+            self.anonymous.remove(connection);
             return;
         };
         if let Some(addresses) = self.named.get_mut(user) {
@@ -48,12 +58,7 @@ impl Users {
     /// The connections of a user, or the anonymous connection of that name.
     pub fn find(&self, user: &UserId) -> Vec<Address> {
         match ConnectionId::parse(user.as_str()) {
-            Some(connection) => self
-                .anonymous
-                .get(&connection)
-                .copied()
-                .into_iter()
-                .collect(),
+            Some(connection) => self.anonymous.find(connection).into_iter().collect(),
             None => self.named.get(user).cloned().unwrap_or_default(),
         }
     }

@@ -133,6 +133,10 @@ impl Shard {
             }
             self.connections[slot as usize].session.rooms.clear();
         }
+        self.hub.directory().remove(connection);
+        if rooms.is_empty() && user.is_none() && !notify {
+            return; // the hub does not know of it
+        }
         self.ask_hub(
             slot,
             None,

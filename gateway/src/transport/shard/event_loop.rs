@@ -187,7 +187,8 @@ impl Shard {
 
     /// A connection has ended.
     pub(super) fn forget(&mut self, slot: u32) {
-        if self.connections.try_remove(slot as usize).is_some() {
+        if let Some(connection) = self.connections.try_remove(slot as usize) {
+            self.hub.directory().remove(connection.session.connection());
             self.waiting.remove(&slot);
             if self.out_slot == Some(slot) {
                 self.out_slot = None;

@@ -135,6 +135,8 @@ impl Shard {
                 self.schedule(slot);
             }
         }
+        let connection_id = self.connections[slot as usize].session.connection();
+        tracing::debug!(%connection_id, %room, more = outcome.more, "subscribed");
         self.ack(slot, id.as_ref(), AckBody::Subscribed(outcome));
     }
 
@@ -148,7 +150,10 @@ impl Shard {
     pub(super) fn unsubscribed(&mut self, to: Address, id: Option<RequestId>, room: &RoomName) {
         let Some(slot) = self.find(to) else { return };
         self.remove_member(slot, room);
-        let rooms = &mut self.connections[slot as usize].session.rooms;
+        let session = &mut self.connections[slot as usize].session;
+        let connection_id = session.connection();
+        tracing::debug!(%connection_id, %room, "unsubscribed");
+        let rooms = &mut session.rooms;
         // One that has asked to come back since stays: the hub's answer is on its way.
         if rooms.get(room).is_some_and(|membership| membership.leaving) {
             rooms.remove(room);
@@ -188,7 +193,11 @@ impl Shard {
         };
         let session = &self.connections[slot as usize].session;
         let (connection, user) = (session.connection(), session.user().cloned());
-        self.ask_hub(slot, None, CommandKind::Connect { connection, user });
+        let address = self.address(slot, self.connections[slot as usize].generation);
+        match user {
+            None => self.hub.directory().add(connection, address),
+            Some(_) => self.ask_hub(slot, None, CommandKind::Connect { connection, user }),
+        }
         self.reply(slot, &Reply::Connected(&greeting));
     }
 
@@ -218,6 +227,10 @@ impl Shard {
 
     pub(super) fn refuse(&mut self, slot: u32, refusal: &Refusal) {
         self.metrics.refusals[refusal.code as usize].add(1);
+        if let Some(connection) = self.connections.get(slot as usize) {
+            let connection_id = connection.session.connection();
+            tracing::debug!(%connection_id, code = refusal.code.as_str(), "request refused");
+        }
         self.reply(slot, &Reply::Error(refusal));
     }
 
