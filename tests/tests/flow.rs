@@ -141,3 +141,35 @@ fn clients_that_come_and_go_do_not_disturb_one_that_stays() {
         flow.stop().await;
     });
 }
+
+#[test]
+fn the_ack_of_a_subscribe_precedes_what_it_then_delivers() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried().history(1000)).await;
+        let mut other = gateway.client().await;
+        let start = other.subscribe("room").await;
+        let mut since = json!({"epoch": start["epoch"], "offset": start["offset"]});
+        for _ in 0..300 {
+            for n in 0..3 {
+                other.publish("room", json!(n)).await;
+            }
+            let mut client = gateway.client().await;
+            // As a client does that comes back with something to say: both in one go.
+            let subscribe =
+                json!({"type": "subscribe", "room": "room", "since": since, "id": "here"});
+            client.send(subscribe).await;
+            client
+                .send(json!({"type": "publish", "room": "room", "data": "mine"}))
+                .await;
+            let ack = client.next_of("ack").await;
+            assert_eq!(ack["recovered"], true);
+            let messages = ack["messages"].as_array().unwrap();
+            let last = match messages.last() {
+                Some(last) if last["data"] == "mine" => last.clone(),
+                _ => client.next_of("message").await,
+            };
+            assert_eq!(last["data"], "mine");
+            since["offset"] = last["offset"].clone();
+        }
+    });
+}
