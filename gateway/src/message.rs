@@ -62,5 +62,6 @@ impl Message {
                 .event
                 .as_ref()
                 .map_or(0, |event| event.len() + ALLOCATION)
+            + self.info.as_ref().map_or(0, |info| info.len() + ALLOCATION)
     }
 }

@@ -103,14 +103,15 @@ pub enum Event {
     },
     /// A message of a room that this gateway watches, in the order of offsets.
     Message(Arc<Message>),
-    /// Messages of a room were missed.
+    /// Messages of a room were missed, at or below the last position told: nothing kept of it is complete any more.
     Lost {
         /// The room; `None`: any.
         room: Option<RoomName>,
         /// What happened.
         reason: GapReason,
     },
-    /// The store's life and the last position in it; sent first of all, and again when the store was re-created.
+    /// The store's life and the last position in it; sent first of all, again when the store was re-created, and before
+    /// [`Event::Lost`] where stored messages up to that position will not come.
     Position {
         /// The current epoch.
         epoch: Epoch,

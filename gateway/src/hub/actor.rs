@@ -1,13 +1,16 @@
-//! Runs the hub on a thread of its own: takes turns of commands, lets the broker answer, sends what came of it.
+//! Runs the hub, one turn at a time, on whichever thread has something for it.
+//!
+//! A shard queues what it has read and takes the hub's turn itself if nobody else has it; else
+//! whoever has it takes the queue along. So a command costs no change of threads, and no shard
+//! ever waits for another. A thread of the hub's own looks after the clock and the broker.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::command::Command;
 use super::delivery::Outlet;
@@ -16,17 +19,30 @@ use super::state::Hub;
 use crate::broker::{Broker, Event};
 use crate::config::Channel;
 
-/// How often rooms that nobody uses are looked at for messages that are too old.
-const EXPIRY: Duration = Duration::from_secs(1);
+/// How often the clock is looked at: the precision of collected presence.
+const TICK: Duration = Duration::from_millis(50);
+/// Ticks between two looks for messages that are too old.
+const EXPIRY_TICKS: u32 = 20;
 /// Payload bytes that may wait for the hub; beyond it publishing answers `overloaded`.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Inputs that one turn takes.
+const INPUTS_PER_TURN: usize = 64;
+/// Turns that a thread takes on behalf of others before it minds its own business.
+const TURNS_IN_A_ROW: usize = 16;
 
 /// How shards and the configuration reach the hub.
 #[derive(Clone)]
-pub struct HubHandle {
-    turns: UnboundedSender<Input>,
-    queued: Arc<AtomicUsize>,
+pub struct HubHandle(Arc<Shared>);
+
+struct Shared {
+    inputs: Sender<Input>,
+    /// Inputs that wait.
+    waiting: AtomicUsize,
+    /// Bytes that wait with them.
+    queued: AtomicUsize,
     directory: Arc<Directory>,
+    /// The hub, for one thread at a time; set once the shards that it talks to are there.
+    hub: OnceLock<Mutex<Box<dyn Drive>>>,
 }
 
 /// Something for the hub.
@@ -42,96 +58,189 @@ enum Input {
 }
 
 /// The hub's end of its handle.
-pub struct Inbox {
-    turns: UnboundedReceiver<Input>,
-    queued: Arc<AtomicUsize>,
+pub struct Inbox(Receiver<Input>);
+
+/// A hub with its broker and outlet, whatever they are.
+trait Drive: Send {
+    /// Takes what waits, and what is due; gives how many inputs and bytes it took.
+    fn turn(&mut self) -> (usize, usize);
+    /// Whether the broker has something.
+    fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// Lets go messages that are too old.
+    fn expire(&mut self);
 }
 
-/// Makes both ends.
-pub fn channel() -> (HubHandle, Inbox) {
-    let (sender, receiver) = unbounded_channel();
-    let queued = Arc::new(AtomicUsize::new(0));
-    (
-        HubHandle {
-            turns: sender,
-            queued: queued.clone(),
-            directory: Arc::default(),
-        },
-        Inbox {
-            turns: receiver,
-            queued,
-        },
-    )
+struct Driven<B, O> {
+    hub: Hub<B, O>,
+    inbox: Receiver<Input>,
+    inputs: Vec<Input>,
+    events: VecDeque<Event>,
+}
+
+/// Makes both ends. What is sent before [`HubHandle::start`] waits.
+pub fn handle() -> (HubHandle, Inbox) {
+    let (inputs, inbox) = channel();
+    let shared = Shared {
+        inputs,
+        waiting: AtomicUsize::new(0),
+        queued: AtomicUsize::new(0),
+        directory: Arc::default(),
+        hub: OnceLock::new(),
+    };
+    (HubHandle(Arc::new(shared)), Inbox(inbox))
 }
 
 impl HubHandle {
-    /// Hands over what a shard read in one turn.
+    /// Sets the hub going.
+    pub fn start<B, O>(&self, hub: Hub<B, O>, inbox: Inbox)
+    where
+        B: Broker + 'static,
+        O: Outlet + Send + 'static,
+    {
+        let driven = Driven {
+            hub,
+            inbox: inbox.0,
+            inputs: Vec::new(),
+            events: VecDeque::new(),
+        };
+        let _ = self.0.hub.set(Mutex::new(Box::new(driven))); // the inbox is there only once
+        self.work();
+    }
+
+    /// Hands over what a shard read in one turn, and takes the hub's turn if nobody has it.
     pub fn send(&self, commands: Vec<Command>, at: Instant) {
         let weight = commands.iter().map(|command| command.kind.weight()).sum();
-        self.queued.fetch_add(weight, Ordering::Relaxed);
-        let _ = self.turns.send(Input::Turn {
+        self.0.queued.fetch_add(weight, Ordering::Relaxed);
+        self.push(Input::Turn {
             commands,
             at,
             weight,
-        }); // fails only at the process's end
-    }
-
-    /// Where anonymous connections live.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
-    }
-
-    /// Whether so much waits that publishing must be refused.
-    pub fn is_full(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) > QUEUE_BYTES
+        });
     }
 
     /// Applies a new configuration.
     pub fn configure(&self, channel: Arc<Channel>) {
-        let _ = self.turns.send(Input::Configure(channel)); // fails only at the process's end
+        self.push(Input::Configure(channel));
+    }
+
+    /// Where anonymous connections live.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.0.directory
+    }
+
+    /// Whether so much waits that publishing must be refused.
+    pub fn is_full(&self) -> bool {
+        self.0.queued.load(Ordering::Relaxed) > QUEUE_BYTES
+    }
+
+    /// Whether something waits for the hub's next turn.
+    pub fn has_work(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes the hub's turns while something waits, unless another thread does.
+    pub fn work(&self) {
+        // Pairs with the fence below: of a thread that has queued something and finds the hub
+        // taken, and one that gives it back, at least one sees what the other did.
+        fence(Ordering::SeqCst);
+        let Some(hub) = self.0.hub.get() else { return };
+        for _ in 0..TURNS_IN_A_ROW {
+            let Ok(mut turn) = hub.try_lock() else { return };
+            let (inputs, bytes) = turn.turn();
+            drop(turn);
+            self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
+            let before = self.0.waiting.fetch_sub(inputs, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if before == inputs && !self.has_work() {
+                return;
+            }
+        }
+    }
+
+    /// Looks after the clock and the broker until the process ends.
+    pub async fn attend(&self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = 0u32;
+        loop {
+            tokio::select! {
+                () = poll_fn(|context| self.poll_broker(context)) => {}
+                _ = tick.tick() => ticks = ticks.wrapping_add(1),
+            }
+            if let Some(mut hub) = self.lock() {
+                if ticks.is_multiple_of(EXPIRY_TICKS) {
+                    hub.expire();
+                }
+                let (inputs, bytes) = hub.turn();
+                drop(hub);
+                self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
+                self.0.waiting.fetch_sub(inputs, Ordering::Relaxed);
+            }
+            self.work();
+        }
+    }
+
+    fn poll_broker(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.lock() {
+            Some(mut hub) => hub.poll_broker(context),
+            None => Poll::Pending,
+        }
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Box<dyn Drive>>> {
+        let hub = self.0.hub.get()?;
+        Some(hub.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, input: Input) {
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.0.inputs.send(input); // fails only at the process's end
+        self.work();
     }
 }
 
-/// Runs until every handle is gone.
-pub async fn run<B: Broker, O: Outlet>(mut hub: Hub<B, O>, mut inbox: Inbox) {
-    let mut inputs = Vec::new();
-    let mut events = VecDeque::new();
-    let mut expiry = tokio::time::interval(EXPIRY);
-    expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let deadline = hub.deadline();
-        tokio::select! {
-            taken = inbox.turns.recv_many(&mut inputs, 64) => if taken == 0 { return },
-            () = poll_fn(|context| hub.broker().poll_events(context, &mut events)) => {}
-            () = sleep_until(deadline) => {}
-            _ = expiry.tick() => hub.expire(),
-        }
+impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
+    fn turn(&mut self) -> (usize, usize) {
         let now = Instant::now();
-        let first = inputs.iter().find_map(|input| match input {
+        self.inputs
+            .extend(self.inbox.try_iter().take(INPUTS_PER_TURN));
+        let count = self.inputs.len();
+        let mut bytes = 0;
+        let first = self.inputs.iter().find_map(|input| match input {
             Input::Turn { at, .. } => Some(*at),
             Input::Configure(_) => None,
         });
-        hub.begin(first.unwrap_or(now));
-        for input in inputs.drain(..) {
+        self.hub.begin(first.unwrap_or(now));
+        for input in self.inputs.drain(..) {
             match input {
                 Input::Turn {
                     commands, weight, ..
                 } => {
+                    bytes += weight;
                     for command in commands {
-                        hub.command(command);
+                        self.hub.command(command);
                     }
-                    inbox.queued.fetch_sub(weight, Ordering::Relaxed);
                 }
-                Input::Configure(channel) => hub.configure(channel, now),
+                Input::Configure(channel) => self.hub.configure(channel, now),
             }
         }
-        take_events(&mut hub, &mut events, now);
-        hub.tick(now);
-        hub.end();
+        take_events(&mut self.hub, &mut self.events, now);
+        self.hub.tick(now);
+        self.hub.end();
+        (count, bytes)
+    }
+
+    fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.hub.broker().poll_events(context, &mut self.events)
+    }
+
+    fn expire(&mut self) {
+        self.hub.expire();
     }
 }
 
-/// Takes what the broker has already, answers to answers included, so that they leave in the same turn.
+/// Takes what the broker has already, answers to answers included, so that they leave in the same
+/// turn.
 fn take_events<B: Broker, O: Outlet>(
     hub: &mut Hub<B, O>,
     events: &mut VecDeque<Event>,
@@ -145,12 +254,5 @@ fn take_events<B: Broker, O: Outlet>(
         if hub.broker().poll_events(&mut context, events) == Poll::Pending {
             return;
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

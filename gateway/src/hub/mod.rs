@@ -1,5 +1,5 @@
 //! The hub knows rooms: who is in them, what they keep, and what happens to a message between the broker and the
-//! shards. It runs on one thread; [`actor`] drives it, [`state::Hub`] holds no IO.
+//! shards. One thread at a time runs it; [`actor`] sees to that, [`state::Hub`] holds no IO.
 
 pub mod actor;
 pub mod command;

@@ -37,11 +37,9 @@ impl Presence {
     pub fn join(&mut self, member: Member) -> bool {
         let first = self.pending.is_empty();
         let id = member.connection;
-        if matches!(self.pending.get(&id), Some(Change::Leave))
-            && self.announced.get(&id) == Some(&member)
-        {
+        if self.announced.get(&id) == Some(&member) {
             self.pending.remove(&id);
-        } else if self.announced.get(&id) != Some(&member) {
+        } else {
             self.pending.insert(id, Change::Join(member));
         }
         first && !self.pending.is_empty()
@@ -58,9 +56,13 @@ impl Presence {
         first && !self.pending.is_empty()
     }
 
-    /// Makes what was collected the state, and the frame that says so; `None` if it has cancelled out.
+    /// Makes what was collected the state, and the frame that says so; `None` if it has cancelled out. Without changes
+    /// there is a frame only where the rules have turned names into a number.
     pub fn flush(&mut self, mode: PresenceMode, max_members: usize) -> Option<PresenceChange> {
-        if self.pending.is_empty() {
+        let known = self.announced.len();
+        let begins_to_count =
+            known > 0 && !self.counting && counts(mode, max_members, known, false);
+        if self.pending.is_empty() && !begins_to_count {
             return None;
         }
         let (mut join, mut leave) = (Vec::new(), Vec::new());

@@ -10,8 +10,10 @@ use crate::protocol::HistoryRange;
 
 /// Most messages of a page.
 pub const PAGE_MESSAGES: usize = 100;
-/// Most bytes of a page's payloads, unless one message alone is larger.
+/// Most bytes of a page, unless one message alone is larger.
 pub const PAGE_BYTES: usize = 256 * 1024;
+/// Bytes of a page that a message takes beside its payload and what its publisher says of itself.
+const BESIDE: usize = 128;
 /// Memory of a room that keeps messages, beside them: its entries in the hub's tables and the ring itself.
 const RING_FOOTPRINT: usize = 640;
 /// Memory of a message's place in a ring that has grown by doubling.
@@ -113,7 +115,7 @@ impl Ring {
         }
     }
 
-    /// The messages after `since`: at most `limit` and `bytes` of payload, at least one.
+    /// The messages after `since`: at most `limit` and `bytes`, at least one.
     pub fn after(&self, since: Offset, limit: usize, bytes: usize) -> Page {
         let start = self
             .messages
@@ -121,6 +123,24 @@ impl Ring {
         let messages = bounded(self.messages.range(start..), limit, bytes);
         let more = start + messages.len() < self.messages.len();
         Page { messages, more }
+    }
+
+    /// The messages after `since`, as they were read from a store up to `reach`; `None` where what follows it is gone.
+    pub fn after_read(
+        &self,
+        read: &[Arc<Message>],
+        since: Offset,
+        reach: Offset,
+        bytes: usize,
+    ) -> Option<Page> {
+        let start = read.partition_point(|message| message.offset <= Some(since));
+        let messages = bounded(read[start..].iter(), PAGE_MESSAGES, bytes);
+        let joined = self.floor <= reach;
+        if messages.is_empty() {
+            return joined.then(|| self.after(since, PAGE_MESSAGES, bytes));
+        }
+        let more = start + messages.len() < read.len() || !self.is_empty() || !joined;
+        Some(Page { messages, more })
     }
 
     /// A page of the room's messages for `history`.
@@ -148,7 +168,7 @@ fn bounded<'a>(
     let mut taken = 0;
     let fits = |message: &&Arc<Message>| {
         let first = taken == 0;
-        taken += message.data.len() + 1;
+        taken += message.data.len() + BESIDE + message.info.as_ref().map_or(0, |info| info.len());
         first || taken <= bytes
     };
     messages

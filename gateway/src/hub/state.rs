@@ -1,5 +1,6 @@
 //! The hub's state machine: commands from shards and events from the broker in, deliveries out.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -37,6 +38,8 @@ pub struct Hub<B, O> {
     users: Users,
     /// Requests at the broker; the key is the token.
     pending: Slab<Pending>,
+    /// Subscribes that wait for messages from beyond the ring.
+    reading: HashMap<(Address, RoomName), Token>,
     epoch: Epoch,
     /// The last position that the broker told.
     position: Offset,
@@ -66,13 +69,20 @@ enum Pending {
         to: Address,
         id: Option<RequestId>,
     },
-    Resume {
-        to: Address,
-        id: Option<RequestId>,
-        room: RoomName,
-        since: Offset,
-        presence: bool,
-    },
+    Resume(Resume),
+    /// It has its answer already; the token stays taken until the broker's comes.
+    Overtaken,
+}
+
+/// A subscribe whose messages are older than the ring.
+struct Resume {
+    to: Address,
+    id: Option<RequestId>,
+    room: RoomName,
+    since: Since,
+    presence: bool,
+    /// Where the ring began when the broker was asked: what it reads reaches that.
+    reach: Offset,
 }
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
@@ -92,6 +102,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             rooms: HashMap::new(),
             users: Users::default(),
             pending: Slab::new(),
+            reading: HashMap::new(),
             epoch: Epoch::random(), // until the broker tells its own
             position: Offset(0),
             floor: Offset(0),
@@ -235,27 +246,30 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 continue;
             };
             let messages = std::mem::take(&mut room.outgoing);
+            let missed = &self.missed;
+            let misses = |shard: u16| {
+                missed
+                    .iter()
+                    .any(|(at, room)| *at == shard && *room == name)
+            };
             let full: Vec<u16> = match room.stored {
                 true => Vec::new(), // publishing was refused before a queue could grow further
                 false => room
                     .shards()
-                    .filter(|shard| self.outlet.is_full(*shard))
+                    .filter(|shard| misses(*shard) || self.outlet.is_full(*shard)) // nothing passes a gap
                     .collect(),
             };
-            if full.is_empty() {
-                self.outlet
-                    .messages(&name, messages, self.received, room.live());
-                continue;
-            }
-            let mut takers = room.live().to_vec();
+            let mut takers = Cow::Borrowed(room.live());
             for shard in full {
-                takers[usize::from(shard)] = 0;
+                takers.to_mut()[usize::from(shard)] = 0;
                 if !self.missed.contains(&(shard, name.clone())) {
                     self.missed.push((shard, name.clone()));
                 }
             }
-            self.outlet
-                .messages(&name, messages, self.received, &takers);
+            if takers.iter().any(|subscribers| *subscribers > 0) {
+                self.outlet
+                    .messages(&name, messages, self.received, &takers);
+            }
         }
         self.outlet.flush();
         self.metrics.rooms.set(self.rooms.len() as u64);
@@ -300,7 +314,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             let Some(presence) = &mut room.presence else {
                 continue;
             };
-            if let Some(change) = presence.flush(room.presence_mode, room.max_members) {
+            let change = presence.flush(room.presence_mode, room.max_members);
+            if let Some(change) = change.filter(|_| room.presence_mode != PresenceMode::Off) {
                 let change = Arc::new(change);
                 for shard in room.shards() {
                     let delivery = Delivery::Presence {
@@ -322,7 +337,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let old = unix_milliseconds().saturating_sub(history.max_age.as_millis() as u64);
         // Bounded per call, so that a turn stays short.
         for _ in 0..1000 {
-            let rooms = &self.rooms;
+            let rooms = &mut self.rooms;
             let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
                 return;
             };
@@ -349,12 +364,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             .channel
             .history
             .map_or(0, |history| history.max_messages_per_room);
+        let mut begun = Vec::new();
         for room in self.rooms.values_mut() {
             let was_stored = room.stored;
             room.apply(&self.channel.rules);
             let before = room.ring.footprint();
             match (was_stored, room.stored) {
-                (false, true) => room.ring = Ring::new(self.position),
+                (false, true) => {
+                    room.ring = Ring::new(self.position);
+                    begun.push(room.name.clone());
+                }
                 (true, false) => room.ring.clear(self.position),
                 _ => room.ring.truncate(max),
             }
@@ -365,6 +384,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
         }
         self.bound_rings();
+        self.forget_idle();
+        for name in begun {
+            self.tell_gap(&name, GapReason::EpochChanged); // its subscribers know no position yet
+        }
     }
 
     fn subscribe(
@@ -376,6 +399,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         presence: bool,
         member: Member,
     ) {
+        self.settle(to, &name);
         let stamp = self.lru.stamp();
         let (epoch, position) = (self.epoch.clone(), self.position);
         self.expire_room(&name);
@@ -404,21 +428,23 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     },
                 )
             }
-            Resumed::Elsewhere => {
-                let since = since.map_or(position, |since| since.offset);
+            Resumed::Elsewhere(since) => {
+                let (reach, after) = (room.ring.floor(), since.offset);
                 self.enter(to, &name, false, member);
-                let pending = Pending::Resume {
+                let resume = Resume {
                     to,
                     id,
                     room: name.clone(),
                     since,
                     presence,
+                    reach,
                 };
-                let token = self.pending.insert(pending) as Token;
+                let token = self.pending.insert(Pending::Resume(resume)) as Token;
+                self.reading.insert((to, name.clone()), token);
                 self.broker.submit(Request::Read {
                     token,
                     room: name,
-                    after: since,
+                    after,
                     limit: PAGE_MESSAGES + 1,
                 });
                 return;
@@ -469,6 +495,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     }
 
     fn leave(&mut self, address: Address, name: &RoomName, connection: ConnectionId) {
+        self.settle(address, name);
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
@@ -564,7 +591,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let stamp = self.lru.stamp();
         let history = self.channel.history;
         let room = self.room(&message.room);
-        let name = room.name.clone();
+        let (name, stored) = (room.name.clone(), room.stored);
         room.used = stamp;
         if room.subscriptions() > 0 {
             room.outgoing.push(message.clone());
@@ -572,8 +599,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 self.outgoing.push(name.clone());
             }
         }
-        if let (Some(_), Some(history)) = (message.offset, history) {
-            self.keep(&name, message, stamp, history);
+        match (message.offset, history) {
+            (Some(_), Some(history)) if stored => self.keep(&name, message, stamp, history),
+            (Some(_), _) => self.forget_if_idle(&name), // the room has stopped keeping meanwhile
+            (None, _) => {}
         }
     }
 
@@ -611,7 +640,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     /// Drops the rings that were used least recently until all fit `historyMemory`.
     fn bound_rings(&mut self) {
         while self.ring_bytes > self.channel.limits.history_memory {
-            let rooms = &self.rooms;
+            let rooms = &mut self.rooms;
             let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
                 return;
             };
@@ -668,6 +697,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             page = (found.messages, found.more);
         }
         let (messages, more) = page;
+        self.forget_if_idle(name);
         self.answer(
             to,
             id,
@@ -713,7 +743,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// The store's life: a new one makes all positions void.
     fn position(&mut self, epoch: Epoch, last: Offset) {
-        let again = self.epoch != epoch && self.position > Offset(0);
+        let again = self.epoch != epoch;
         self.epoch = epoch;
         self.position = last;
         self.floor = last;
@@ -726,53 +756,84 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
     }
 
+    /// Messages were missed: what is kept proves nothing up to here, and subscribers are told.
     fn lost(&mut self, room: Option<RoomName>, reason: GapReason) {
-        let names: Vec<RoomName> = match room {
-            Some(name) => vec![name],
-            None => self.rooms.keys().cloned().collect(),
-        };
+        if room
+            .as_ref()
+            .is_none_or(|name| !self.rooms.contains_key(name))
+        {
+            self.floor = self.floor.max(self.position);
+        }
+        let names = room.map_or_else(|| self.rooms.keys().cloned().collect(), |name| vec![name]);
         for name in names {
-            let Some(room) = self.rooms.get_mut(&name) else {
-                continue;
-            };
-            let position = room.stored.then(|| (self.epoch.clone(), self.position));
-            for shard in room.shards() {
-                let gap = Delivery::Gap {
-                    room: name.clone(),
-                    reason,
-                    position: position.clone(),
-                };
-                self.outlet.send(shard, gap);
-                self.metrics.gaps.add(1);
+            if let Some(room) = self.rooms.get_mut(&name) {
+                self.ring_bytes -= room.ring.footprint();
+                room.ring.clear(self.position);
+                self.tell_gap(&name, reason);
+                self.forget_if_idle(&name);
             }
+        }
+    }
+
+    fn tell_gap(&mut self, name: &RoomName, reason: GapReason) {
+        let Some(room) = self.rooms.get(name) else {
+            return;
+        };
+        let position = room.stored.then(|| (self.epoch.clone(), self.position));
+        for shard in room.shards() {
+            let gap = Delivery::Gap {
+                room: name.clone(),
+                reason,
+                position: position.clone(),
+            };
+            self.outlet.send(shard, gap);
+            self.metrics.gaps.add(1);
         }
     }
 
     /// Messages from beyond the ring have come, or cannot.
     fn read(&mut self, token: Token, complete: Option<Vec<Arc<Message>>>) {
-        let Some(Pending::Resume {
+        if let Some(Pending::Resume(resume)) = self.pending.try_remove(token as usize) {
+            self.reading.remove(&(resume.to, resume.room.clone()));
+            self.resumed(resume, complete);
+        }
+    }
+
+    /// Answers a subscribe that waits for messages from beyond the ring: its connection's next request for the room
+    /// overtakes it.
+    fn settle(&mut self, to: Address, name: &RoomName) {
+        if self.reading.is_empty() {
+            return;
+        }
+        let Some(token) = self.reading.remove(&(to, name.clone())) else {
+            return;
+        };
+        let Some(pending) = self.pending.get_mut(token as usize) else {
+            return;
+        };
+        if let Pending::Resume(resume) = std::mem::replace(pending, Pending::Overtaken) {
+            self.resumed(resume, None);
+        }
+    }
+
+    fn resumed(&mut self, resume: Resume, complete: Option<Vec<Arc<Message>>>) {
+        let Resume {
             to,
             id,
             room: name,
             since,
             presence,
-        }) = self.pending.try_remove(token as usize)
-        else {
-            return;
-        };
-        let (epoch, position) = (self.epoch.clone(), self.position);
+            reach,
+        } = resume;
+        let (epoch, position, page_bytes) = (self.epoch.clone(), self.position, self.page_bytes());
         let Some(room) = self.rooms.get_mut(&name) else {
             return;
         };
-        let (recovered, messages, more) = match complete {
-            Some(mut messages) => {
-                messages.retain(|message| message.offset > Some(since));
-                let more = messages.len() > PAGE_MESSAGES || !room.ring.is_empty();
-                messages.truncate(PAGE_MESSAGES);
-                (true, messages, more)
-            }
-            None => (false, Vec::new(), false),
-        };
+        let read = complete.filter(|_| since.epoch == epoch);
+        let page =
+            read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));
+        let recovered = page.is_some();
+        let (messages, more) = page.map_or((Vec::new(), false), |page| (page.messages, page.more));
         let counter = if recovered {
             &self.metrics.resumes_recovered
         } else {
@@ -784,12 +845,13 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             .last()
             .and_then(|message| message.offset)
             .filter(|_| more);
-        let outcome = Subscribed {
-            position: Some((epoch, last.unwrap_or(position))),
+        let position = room.stored.then(|| (epoch, last.unwrap_or(position)));
+        let outcome = Box::new(Subscribed {
+            position,
             recovered: Some(recovered),
             messages,
             more,
-        };
+        });
         self.outlet.send(
             to.shard,
             Delivery::Subscribed {
@@ -797,7 +859,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 id,
                 room: name,
                 presence,
-                outcome: Box::new(outcome),
+                outcome,
             },
         );
     }
@@ -820,6 +882,17 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             .or_insert_with(|| Room::new(name.clone(), &channel.rules, shards, floor))
     }
 
+    fn forget_idle(&mut self) {
+        let floor = &mut self.floor;
+        self.rooms.retain(|_, room| {
+            let idle = room.is_idle();
+            if idle {
+                *floor = (*floor).max(room.ring.floor());
+            }
+            !idle
+        });
+    }
+
     fn forget_if_idle(&mut self, name: &RoomName) {
         if self.rooms.get(name).is_some_and(Room::is_idle)
             && let Some(room) = self.rooms.remove(name)
@@ -838,8 +911,8 @@ enum Resumed {
         messages: Vec<Arc<Message>>,
         more: bool,
     },
-    /// What was missed is older than the ring.
-    Elsewhere,
+    /// What was missed since then is older than the ring.
+    Elsewhere(Since),
     /// Completeness cannot be proven.
     Lost,
 }
@@ -855,7 +928,7 @@ fn resume(
         return Resumed::Lost;
     }
     if since.offset < ring.floor() {
-        return Resumed::Elsewhere;
+        return Resumed::Elsewhere(since.clone());
     }
     let page = ring.after(since.offset, PAGE_MESSAGES, page_bytes);
     match page.messages.is_empty() {
@@ -867,11 +940,10 @@ fn resume(
     }
 }
 
-fn last_use(rooms: &HashMap<RoomName, Room>, name: &RoomName) -> Option<u64> {
-    rooms
-        .get(name)
-        .filter(|room| room.queued && !room.ring.is_empty())
-        .map(|room| room.used)
+fn last_use(rooms: &mut HashMap<RoomName, Room>, name: &RoomName) -> Option<u64> {
+    let room = rooms.get_mut(name).filter(|room| room.queued)?;
+    room.queued = !room.ring.is_empty(); // an empty one is queued again with its next message
+    room.queued.then_some(room.used)
 }
 
 fn unix_milliseconds() -> u64 {

@@ -1,0 +1,123 @@
+//! Messages to users, and how many connections a user may have.
+
+use super::support::*;
+
+#[test]
+fn a_direct_message_reaches_every_connection_of_a_user() {
+    let mut stage = Stage::new(channel(""));
+    let (ann, too, bob) = (
+        client(0, 1).named("ann"),
+        client(2, 2).named("ann"),
+        client(1, 3).named("bob"),
+    );
+    stage.turn([ann.connect(), too.connect(), bob.connect()]);
+    assert_eq!(
+        lines(&stage.turn([bob.send("ann", "hi")])),
+        ["1 direct [hi]", "2 direct [hi]", "3 sent to 2"]
+    );
+    assert_eq!(
+        lines(&stage.turn([ann.send("ann", "me")])).len(),
+        3,
+        "to oneself as well"
+    );
+}
+
+#[test]
+fn an_anonymous_connection_is_reached_by_its_id_and_others_are_not() {
+    let mut stage = Stage::new(channel(""));
+    let (anonymous, ann) = (client(0, 1), client(1, 2).named("ann"));
+    stage.turn([anonymous.connect(), ann.connect()]);
+    let said = stage.turn([ann.send(&anonymous.connection.to_string(), "hi")]);
+    assert_eq!(lines(&said), ["1 direct [hi]", "2 sent to 1"]);
+    assert_eq!(
+        lines(&stage.turn([anonymous.send(&ann.connection.to_string(), "hi")])),
+        ["1 sent to 0"]
+    );
+}
+
+#[test]
+fn nobody_is_offline() {
+    let (mut stage, ann) = (Stage::new(channel("")), client(0, 1).named("ann"));
+    stage.turn([ann.connect()]);
+    let long = "x".repeat(257);
+    for to in [
+        "bob",
+        "",
+        "~",
+        "~bob",
+        "a\nb",
+        &long,
+        &client(0, 2).connection.to_string(),
+    ] {
+        assert_eq!(
+            lines(&stage.turn([ann.send(to, "hi")])),
+            ["1 sent to 0"],
+            "{to}"
+        );
+    }
+}
+
+#[test]
+fn who_has_disconnected_is_offline() {
+    let mut stage = Stage::new(channel(""));
+    let (ann, anonymous) = (client(0, 1).named("ann"), client(0, 2));
+    stage.turn([ann.connect(), anonymous.connect()]);
+    stage.turn([ann.disconnect(&[]), anonymous.disconnect(&[])]);
+    let bob = client(1, 3);
+    assert_eq!(lines(&stage.turn([bob.send("ann", "hi")])), ["3 sent to 0"]);
+    assert_eq!(
+        lines(&stage.turn([bob.send(&anonymous.connection.to_string(), "hi")])),
+        ["3 sent to 0"]
+    );
+}
+
+#[test]
+fn a_direct_message_has_a_time_and_its_sender() {
+    let (mut stage, ann) = (Stage::new(channel("")), client(0, 1).named("ann"));
+    stage.turn([ann.connect()]);
+    let said = stage.turn([ann.send("ann", "hi")]);
+    let Said::Sent(delivery) = &said[0] else {
+        panic!("{said:?}")
+    };
+    let crate::hub::Delivery::Direct { message, .. } = &**delivery else {
+        panic!("{said:?}")
+    };
+    assert_eq!(message.from.as_str(), "ann");
+    assert!(message.timestamp > 1_700_000_000_000);
+}
+
+#[test]
+fn over_the_limit_the_oldest_connection_is_replaced() {
+    let mut stage = Stage::new(channel("limits: {connectionsPerUser: 2}"));
+    let ann: Vec<Client> = (1..=4)
+        .map(|slot| client(slot as u16 % 3, slot).named("ann"))
+        .collect();
+    assert!(
+        stage
+            .turn([
+                ann[0].connect(),
+                ann[1].connect(),
+                client(0, 9).named("bob").connect()
+            ])
+            .is_empty()
+    );
+    assert_eq!(lines(&stage.turn([ann[2].connect()])), ["1 close replaced"]);
+    assert_eq!(
+        lines(&stage.turn([ann[3].connect(), ann[0].disconnect(&[])])),
+        ["2 close replaced", "1 detached"]
+    );
+    assert_eq!(
+        lines(&stage.turn([ann[2].send("ann", "hi")])),
+        ["3 direct [hi]", "4 direct [hi]", "3 sent to 2"]
+    );
+}
+
+#[test]
+fn anonymous_connections_count_as_one_user_each() {
+    let mut stage = Stage::new(channel("limits: {connectionsPerUser: 1}"));
+    assert!(
+        stage
+            .turn((0..5).map(|slot| client(0, slot).connect()))
+            .is_empty()
+    );
+}
