@@ -180,3 +180,6 @@ impl Published {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
