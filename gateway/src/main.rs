@@ -119,7 +119,13 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
         metrics,
     };
     tokio::spawn(internal::serve(internal_listener, internal));
-    tokio::spawn(server::serve(public_listener, Arc::clone(&public)));
+    let serving = server::serve(public_listener, Arc::clone(&public));
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the public port can't be served");
+            std::process::exit(1);
+        }
+    });
     lifecycle.enter(Phase::Serving);
     announce(&channel, &name, public_address, internal_address);
 

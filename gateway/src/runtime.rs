@@ -31,7 +31,7 @@ impl Gateway {
     pub fn start(channel: Arc<Channel>, name: Arc<str>, shards: usize) -> anyhow::Result<Self> {
         let shards = shards.clamp(1, usize::from(u16::MAX));
         let queue_memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, shards));
-        let (hub, inbox) = hub::actor::channel();
+        let (hub, inbox) = hub::actor::handle();
         let mut handles = Vec::with_capacity(shards);
         for number in 0..shards {
             let (shard, handle) = Shard::new(
@@ -61,9 +61,9 @@ impl Gateway {
             .enable_all()
             .build()
             .context("the hub's runtime cannot be made")?;
-        spawn("hub".into(), move || {
-            runtime.block_on(hub::actor::run(state, inbox))
-        })?;
+        hub.start(state, inbox);
+        let attendant = hub.clone();
+        spawn("hub".into(), move || runtime.block_on(attendant.attend()))?;
         Ok(Self {
             shards,
             hub,

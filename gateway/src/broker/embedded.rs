@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Broker, DeduplicationKey, Event, Receipt, Request, Token};
@@ -17,7 +17,6 @@ const KEY_FOOTPRINT: usize = 192;
 /// The embedded broker.
 pub struct Embedded {
     events: VecDeque<Event>,
-    waker: Option<Waker>,
     last: Offset,
     last_timestamp: u64,
     published: Published,
@@ -33,7 +32,6 @@ impl Embedded {
         });
         Self {
             events,
-            waker: None,
             last: Offset(0),
             last_timestamp: 0,
             published: Published::new(channel),
@@ -108,16 +106,17 @@ impl Broker for Embedded {
                 self.events
                     .push_back(Event::DirectSent { token, connections });
             }
-            Request::Watch(_) | Request::Unwatch(_) => return, // everything comes back in any case
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+            Request::Watch(_) | Request::Unwatch(_) => {} // everything comes back in any case
         }
     }
 
-    fn poll_events(&mut self, context: &mut Context<'_>, events: &mut VecDeque<Event>) -> Poll<()> {
+    /// Nobody need be woken: whatever this broker tells follows from a request of the same turn.
+    fn poll_events(
+        &mut self,
+        _context: &mut Context<'_>,
+        events: &mut VecDeque<Event>,
+    ) -> Poll<()> {
         if self.events.is_empty() {
-            self.waker = Some(context.waker().clone());
             return Poll::Pending;
         }
         events.append(&mut self.events);

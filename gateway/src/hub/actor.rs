@@ -107,15 +107,16 @@ impl HubHandle {
         self.work();
     }
 
-    /// Hands over what a shard read in one turn, and takes the hub's turn if nobody has it.
-    pub fn send(&self, commands: Vec<Command>, at: Instant) {
+    /// Hands over what a shard read in one turn, and takes the hub's turn if nobody has it. Gives
+    /// whether something is left, for [`Self::work`] to go on with soon.
+    pub fn send(&self, commands: Vec<Command>, at: Instant) -> bool {
         let weight = commands.iter().map(|command| command.kind.weight()).sum();
         self.0.queued.fetch_add(weight, Ordering::Relaxed);
         self.push(Input::Turn {
             commands,
             at,
             weight,
-        });
+        })
     }
 
     /// Applies a new configuration.
@@ -133,28 +134,29 @@ impl HubHandle {
         self.0.queued.load(Ordering::Relaxed) > QUEUE_BYTES
     }
 
-    /// Whether something waits for the hub's next turn.
-    pub fn has_work(&self) -> bool {
-        self.0.waiting.load(Ordering::Relaxed) > 0
-    }
-
-    /// Takes the hub's turns while something waits, unless another thread does.
-    pub fn work(&self) {
+    /// Takes the hub's turns while something waits, unless another thread does. Gives whether
+    /// something is left.
+    pub fn work(&self) -> bool {
         // Pairs with the fence below: of a thread that has queued something and finds the hub
         // taken, and one that gives it back, at least one sees what the other did.
         fence(Ordering::SeqCst);
-        let Some(hub) = self.0.hub.get() else { return };
+        let Some(hub) = self.0.hub.get() else {
+            return false;
+        };
         for _ in 0..TURNS_IN_A_ROW {
-            let Ok(mut turn) = hub.try_lock() else { return };
+            let Ok(mut turn) = hub.try_lock() else {
+                return false;
+            };
             let (inputs, bytes) = turn.turn();
             drop(turn);
             self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
             let before = self.0.waiting.fetch_sub(inputs, Ordering::Relaxed);
             fence(Ordering::SeqCst);
-            if before == inputs && !self.has_work() {
-                return;
+            if before == inputs && self.0.waiting.load(Ordering::Relaxed) == 0 {
+                return false;
             }
         }
+        true
     }
 
     /// Looks after the clock and the broker until the process ends.
@@ -192,10 +194,10 @@ impl HubHandle {
         Some(hub.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, input: Input) {
+    fn push(&self, input: Input) -> bool {
         self.0.waiting.fetch_add(1, Ordering::Relaxed);
         let _ = self.0.inputs.send(input); // fails only at the process's end
-        self.work();
+        self.work()
     }
 }
 

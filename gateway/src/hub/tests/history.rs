@@ -232,3 +232,16 @@ fn a_ring_that_was_let_go_of_begins_again() {
         ["1 in r at 2 recovered [2]"]
     );
 }
+
+#[test]
+fn what_publishers_say_of_themselves_takes_memory_too() {
+    let (mut stage, ann) = (Stage::new(channel("history: {}")), client(0, 1));
+    stage.turn((0..10).map(|_| {
+        let mut command = ann.publish("r", "x");
+        if let crate::hub::CommandKind::Publish { message, .. } = &mut command.kind {
+            message.info = Some("7".repeat(1024).into());
+        }
+        command
+    }));
+    assert!(stage.metrics.ring_bytes.get() > 10 * 1024);
+}

@@ -1,6 +1,7 @@
 //! A hub on a stage: a broker behind it, an outlet that writes everything down, a clock that is moved by hand.
 
 mod lines;
+mod manual;
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
@@ -18,6 +19,7 @@ use crate::message::{Message, Payload};
 use crate::metrics::HubMetrics;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, UserId};
 pub use lines::{answer, heard, lines};
+pub use manual::Manual;
 
 use crate::protocol::{HistoryRange, RequestId, Since};
 
@@ -95,29 +97,6 @@ impl Outlet for Recorder {
     }
 }
 
-/// A broker that does what the test says.
-#[derive(Default)]
-pub struct Manual {
-    pub events: VecDeque<Event>,
-    pub requests: Vec<Request>,
-}
-
-impl Broker for Manual {
-    fn submit(&mut self, request: Request) {
-        self.requests.push(request);
-    }
-
-    fn poll_events(&mut self, _: &mut Context<'_>, events: &mut VecDeque<Event>) -> Poll<()> {
-        if self.events.is_empty() {
-            return Poll::Pending;
-        }
-        events.append(&mut self.events);
-        Poll::Ready(())
-    }
-
-    fn configure(&mut self, _: &Arc<Channel>) {}
-}
-
 pub const SHARDS: usize = 3;
 
 pub struct Stage<B> {
@@ -147,36 +126,8 @@ impl Stage<Embedded> {
     }
 }
 
-impl Stage<Manual> {
-    /// With a broker that does what the test says, at an epoch and a position.
-    pub fn manual(channel: Channel, epoch: &Epoch, last: u64) -> Self {
-        let mut stage = Self::with(channel, Manual::default());
-        stage.events([Event::Position {
-            epoch: epoch.clone(),
-            last: Offset(last),
-        }]);
-        stage
-    }
-
-    /// A turn of events.
-    pub fn events(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<Said> {
-        self.hub.broker().events.extend(events);
-        self.turn([])
-    }
-
-    /// The tokens of reads that the hub has asked for.
-    pub fn reads(&mut self) -> Vec<u64> {
-        let requests = std::mem::take(&mut self.hub.broker().requests);
-        let token = |request| match request {
-            Request::Read { token, .. } => Some(token),
-            _ => None,
-        };
-        requests.into_iter().filter_map(token).collect()
-    }
-}
-
 impl<B: Broker> Stage<B> {
-    fn with(channel: Channel, broker: B) -> Self {
+    pub fn with(channel: Channel, broker: B) -> Self {
         let (recorder, metrics) = (Recorder::default(), Arc::new(HubMetrics::default()));
         let log = recorder.0.clone();
         let hub = Hub::new(Arc::new(channel), broker, recorder, SHARDS, metrics.clone());

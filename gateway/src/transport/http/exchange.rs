@@ -52,7 +52,7 @@ impl Exchange {
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> Response<Body> {
-        match upgrade(&self.public, request) {
+        match upgrade(&self.public, self.peer, request) {
             Ok((agreed, response)) => {
                 let mut slot = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
                 *slot = Some(agreed);

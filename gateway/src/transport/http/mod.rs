@@ -1,10 +1,12 @@
 //! The public port: opening handshakes and the console, over HTTP/1.1.
 //!
-//! A connection's way: [`server`] accepts it, `exchange` answers its requests, `upgrade` decides
-//! about a handshake after `admission` has let it in, and what became a WebSocket goes to the
-//! shards; everything else that the port serves is `console`.
+//! A connection's way: [`server`] accepts it and `caller` lets a shard hear its first bytes. A
+//! handshake that is let in stays there. Anything else comes back as it was (`rewind`): `exchange`
+//! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, and
+//! everything else that the port serves is `console`.
 
 mod admission;
+mod caller;
 mod console;
 mod exchange;
 mod file_limit;
@@ -13,6 +15,7 @@ mod page;
 mod policy;
 mod public;
 mod refusal;
+mod rewind;
 pub mod server;
 mod slots;
 mod upgrade;

@@ -1,15 +1,17 @@
 //! What all connections of the public port share.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::Response;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::admission::Admission;
+use super::caller::PassedOn;
 use super::console;
 use super::metrics::{HttpMetrics, Reason};
 use super::policy::Policy;
@@ -17,6 +19,7 @@ use super::refusal::Refusal;
 use super::slots::Slots;
 use crate::config::Channel;
 use crate::drain::Lifecycle;
+use crate::transport::shard::arrival::Caller;
 use crate::transport::shard::handle::{NewConnection, Shards};
 
 /// Where sockets go that became WebSockets: the shards, or a stand-in in tests.
@@ -24,8 +27,13 @@ pub trait Home: Send + Sync + 'static {
     /// How many are there.
     fn connections(&self) -> usize;
 
-    /// Takes one more.
+    /// Takes one more, which HTTP has upgraded.
     fn adopt(&self, connection: NewConnection);
+
+    /// Takes a socket that has not spoken yet; to give it back unheard is allowed.
+    fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
+        caller.pass_on(socket.into(), &[]);
+    }
 }
 
 impl Home for Shards {
@@ -35,6 +43,10 @@ impl Home for Shards {
 
     fn adopt(&self, connection: NewConnection) {
         Shards::adopt(self, connection);
+    }
+
+    fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
+        Shards::arrive(self, socket, caller);
     }
 }
 
@@ -50,6 +62,9 @@ pub struct Public {
     pub(super) home: Arc<dyn Home>,
     live: Arc<ArcSwap<Policy>>,
     metrics: Arc<HttpMetrics>,
+    /// Sockets that shards gave back for HTTP proper; bounded by the slots that they hold.
+    passed_on: UnboundedSender<PassedOn>,
+    to_serve: Mutex<Option<UnboundedReceiver<PassedOn>>>,
 }
 
 impl Public {
@@ -65,6 +80,7 @@ impl Public {
     ) -> Self {
         let (path, name) = (channel.path.clone(), channel.name.clone());
         let live = Arc::new(ArcSwap::from_pointee(Policy::compile(channel)));
+        let (passed_on, to_serve) = unbounded_channel();
         Self {
             socket_path: format!("{path}ws"),
             router: console::router(&path, &name, Arc::clone(&live)),
@@ -74,6 +90,8 @@ impl Public {
             home,
             live,
             metrics: Arc::default(),
+            passed_on,
+            to_serve: Mutex::new(Some(to_serve)),
         }
     }
 
@@ -88,6 +106,17 @@ impl Public {
         // In this order: one that moves from the first to the second meanwhile is counted twice,
         // the other way around it might be missed.
         self.admission.underway() + self.home.connections()
+    }
+
+    /// Hands a socket to HTTP proper.
+    pub(super) fn pass_on(&self, socket: PassedOn) {
+        let _ = self.passed_on.send(socket); // nobody serves any more: it closes
+    }
+
+    /// Sockets for HTTP proper. Only the first caller gets any.
+    pub(super) fn passed_on(&self) -> UnboundedReceiver<PassedOn> {
+        let mut to_serve = self.to_serve.lock().unwrap_or_else(PoisonError::into_inner);
+        to_serve.take().unwrap_or_else(|| unbounded_channel().1)
     }
 
     /// What the port counts.

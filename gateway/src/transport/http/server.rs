@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
+use super::caller::{Newcomer, PassedOn};
 use super::exchange::Exchange;
 use super::metrics::Reason;
 use super::public::Public;
+use super::rewind::Rewind;
 use super::slots::Slot;
 use super::upgrade::Agreed;
 use crate::transport::shard::handle::NewConnection;
@@ -74,13 +77,36 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves connections until it is dropped.
-pub async fn serve(listener: TcpListener, public: Arc<Public>) {
+///
+/// # Errors
+/// When the listener can't be watched.
+pub async fn serve(listener: TcpListener, public: Arc<Public>) -> io::Result<()> {
+    // A socket is not watched here: the shard that it goes to does so, and most never come back.
+    let listener = mio::net::TcpListener::from_std(listener.into_std()?);
+    // SAFETY: mio's listener owns its descriptor, tells the same one at every call, and is owned by
+    // the `AsyncFd` until that is dropped.
+    let watched = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) };
+    let listener = watched.map_err(io::Error::from)?;
+    let mut passed_on = public.passed_on();
     let mut complained: Option<Instant> = None;
     loop {
-        let slot = public.slots.take(|| public.connections()).await;
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                tokio::spawn(converse(Arc::clone(&public), stream, peer, slot));
+        let accept = async {
+            let slot = public.slots.take(|| public.connections()).await;
+            let accept = mio::net::TcpListener::accept;
+            (slot, listener.async_io(Interest::READABLE, accept).await)
+        };
+        let (slot, accepted) = tokio::select! {
+            accepted = accept => accepted,
+            // These have slots: while all are taken, they are what frees some.
+            Some(socket) = passed_on.recv() => {
+                proceed(&public, socket);
+                continue;
+            }
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let newcomer = Newcomer::new(Arc::clone(&public), peer, slot);
+                public.home.arrive(socket, Box::new(newcomer));
             }
             // The client was gone before it was accepted.
             Err(error) if is_of_one_connection(&error) => {}
@@ -94,6 +120,23 @@ pub async fn serve(listener: TcpListener, public: Arc<Public>) {
                 sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+}
+
+/// HTTP proper for a socket that has not brought a handshake that is let in.
+fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
+    let PassedOn {
+        stream,
+        heard,
+        peer,
+        slot,
+    } = passed_on;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => {
+            let stream = Rewind::new(stream, heard);
+            tokio::spawn(converse(Arc::clone(public), stream, peer, slot));
+        }
+        Err(error) => tracing::warn!(%error, %peer, "a socket can't be watched"),
     }
 }
 
@@ -113,13 +156,13 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// HTTP runs without hyper's own upgrades: with them the socket would come through a channel and a
 /// second task, boxed. Here the connection is taken apart when HTTP is done with it, and nothing
 /// of it stays on this side.
-async fn converse(public: Arc<Public>, stream: TcpStream, peer: SocketAddr, slot: Slot) {
+async fn converse(public: Arc<Public>, stream: Rewind, peer: SocketAddr, slot: Slot) {
     let exchange = Exchange::new(Arc::clone(&public), peer);
     let mut http = HTTP.serve_connection(TokioIo::new(stream), exchange);
     let done = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
     let outcome = timeout(HTTP_WITHIN, done).await;
     let parts = http.into_parts();
-    let stream = parts.io.into_inner();
+    let stream = parts.io.into_inner().into_inner();
     let asked = parts.service.was_asked();
     match (&outcome, parts.service.into_agreed()) {
         (Ok(Ok(())), Some(agreed)) => adopt(&public, stream, &parts.read_buf, peer, agreed),
@@ -147,21 +190,11 @@ fn adopt(public: &Public, stream: TcpStream, read_buf: &[u8], peer: SocketAddr, 
             return;
         }
     };
-    let Agreed {
-        protocol,
-        handshake,
-        info,
-        deflate,
-        place,
-    } = agreed;
+    let Agreed { opening, place } = agreed;
     public.home.adopt(NewConnection {
         stream,
         early: read_buf.to_vec(),
-        protocol,
-        handshake,
-        info,
-        deflate,
-        peer: peer.ip(),
+        opening,
     });
     // Only now: the shard counts the connection from here on.
     drop(place);

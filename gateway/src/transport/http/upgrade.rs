@@ -1,11 +1,11 @@
 //! Deciding about an opening handshake: 101 and what the shard needs to know, or a refusal.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::body::Body;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 
 use super::admission::Place;
@@ -13,15 +13,13 @@ use super::public::Public;
 use super::refusal::Refusal;
 use crate::names::RoomName;
 use crate::protocol::{Handshake, ProtocolIndex};
+use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 
 /// What a handshake that was answered with 101 agreed on.
 #[derive(Debug)]
 pub(super) struct Agreed {
-    pub(super) protocol: ProtocolIndex,
-    pub(super) handshake: Handshake,
-    pub(super) info: Option<Arc<str>>,
-    pub(super) deflate: Option<u8>,
+    pub(super) opening: Opening,
     /// Kept until a shard has the connection.
     pub(super) place: Place,
 }
@@ -29,23 +27,13 @@ pub(super) struct Agreed {
 /// Judges a request for the channel's WebSocket.
 pub(super) fn upgrade(
     public: &Public,
+    peer: SocketAddr,
     request: Request<hyper::body::Incoming>,
 ) -> Result<(Agreed, Response<Body>), Refusal> {
-    // The cheapest first: what comes in a flood must cost next to nothing.
-    if public.lifecycle.is_draining() {
-        return Err(Refusal::draining());
-    }
-    let policy = public.policy();
-    let limits = &policy.channel.limits;
-    let place = public
-        .admission
-        .admit(limits, public.home.connections(), Instant::now())?;
+    let place = admit(public)?;
     let (mut request, body) = request.into_parts();
-    if policy.any_origin {
-        request.headers.remove(header::ORIGIN);
-    }
-    let (method, query) = (&request.method, request.uri.query());
-    let accepted = handshake::accept(method, query, &request.headers, &policy.handshake())?;
+    let query = request.uri.query();
+    let accepted = accept(public, &request.method, query, &mut request.headers)?;
     if request.version < Version::HTTP_11 {
         // RFC 6455 §4.2.1 item 1; an older proxy would not pass the rest on.
         return Err(Refusal::not_upgradable("a WebSocket needs HTTP/1.1"));
@@ -55,21 +43,49 @@ pub(super) fn upgrade(
         let body = "a request for a WebSocket has no body";
         return Err(Refusal::not_upgradable(body));
     }
+    let response = switching_protocols(&accepted);
+    let opening = opening(accepted, peer)?;
+    Ok((Agreed { opening, place }, response))
+}
+
+/// Gives a handshake a place, or says why there is none. Before anything else: what comes in a
+/// flood must cost next to nothing.
+pub(super) fn admit(public: &Public) -> Result<Place, Refusal> {
+    if public.lifecycle.is_draining() {
+        return Err(Refusal::draining());
+    }
+    let limits = &public.policy().channel.limits;
+    let connections = public.home.connections();
+    public.admission.admit(limits, connections, Instant::now())
+}
+
+/// Reads a handshake, or says what is wrong with it.
+pub(super) fn accept(
+    public: &Public,
+    method: &Method,
+    query: Option<&str>,
+    headers: &mut HeaderMap,
+) -> Result<Accepted, Refusal> {
+    let policy = public.policy();
+    if policy.any_origin {
+        headers.remove(header::ORIGIN);
+    }
+    let accepted = handshake::accept(method, query, headers, &policy.handshake())?;
     if accepted.token.is_some() {
         return Err(Refusal::invalid_token());
     }
-    let response = switching_protocols(&accepted);
-    Ok((agree(accepted, place)?, response))
+    Ok(accepted)
 }
 
-fn agree(accepted: Accepted, place: Place) -> Result<Agreed, Refusal> {
+/// What a shard needs to know of a handshake.
+pub(super) fn opening(accepted: Accepted, peer: SocketAddr) -> Result<Opening, Refusal> {
     let room = accepted.room.as_deref().map(RoomName::parse).transpose();
     // The handshake checked both already: what it lets through fits these types.
     let room = room.map_err(|_| Refusal::not_upgradable("room is not a room's name"))?;
     let protocol = ProtocolIndex::try_from(accepted.protocol)
         .map_err(|_| Refusal::not_upgradable("protocol is not known"))?;
     let name = accepted.name.as_deref();
-    Ok(Agreed {
+    Ok(Opening {
         protocol,
         handshake: Handshake {
             room,
@@ -77,7 +93,7 @@ fn agree(accepted: Accepted, place: Place) -> Result<Agreed, Refusal> {
         },
         info: name.map(|name| serde_json::json!({ "name": name }).to_string().into()),
         deflate: accepted.deflate.map(|deflate| deflate.server_window_bits),
-        place,
+        peer: peer.ip(),
     })
 }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrival::Caller;
 use super::batch::Batch;
 use super::handle::NewConnection;
 use crate::config::Channel;
 use crate::hub::Delivery;
 
 /// Something for a shard, taken in order.
-#[derive(Debug)]
 pub enum Command {
+    /// Hear what this socket says first.
+    Arrive(mio::net::TcpStream, Box<dyn Caller>),
     /// Own this socket.
     Adopt(Box<NewConnection>),
     /// Messages of one room.
@@ -29,7 +31,7 @@ impl Command {
         match self {
             Self::Messages(batch) => batch.weight(),
             Self::Deliver(delivery) => delivery.weight(),
-            Self::Adopt(_) | Self::Configure(_) | Self::Drain(_) => 0,
+            Self::Arrive(..) | Self::Adopt(_) | Self::Configure(_) | Self::Drain(_) => 0,
         }
     }
 }

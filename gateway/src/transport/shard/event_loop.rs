@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
+use super::arrival::Arrival;
 use super::backlog::QueueMemory;
 use super::command::Command;
 use super::connection::Connection;
@@ -40,7 +41,8 @@ pub struct Shard {
     pub(super) wheel: Wheel,
     pub(super) started: Instant,
     pub(super) connections: Slab<Connection>,
-    pub(super) next_generation: u32,
+    pub(super) arrivals: Slab<Arrival>,
+    generations: u32,
     pub(super) rooms: Rooms,
     /// Requests for the hub, sent once per turn.
     pub(super) outbox: Vec<hub::Command>,
@@ -62,8 +64,11 @@ pub struct Shard {
     commands: Receiver<Command>,
     woken: Arc<AtomicBool>,
     open: Arc<AtomicUsize>,
+    arriving: Arc<AtomicUsize>,
     queued: Arc<AtomicUsize>,
     more_commands: bool,
+    /// Whether this shard left the hub with something to do.
+    hub_is_left: bool,
     due: Vec<Entry>,
 }
 
@@ -79,17 +84,15 @@ impl Shard {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = self::channel();
-        let (woken, open, queued) = (
-            Arc::default(),
-            Arc::<AtomicUsize>::default(),
-            Arc::<AtomicUsize>::default(),
-        );
+        let woken = Arc::<AtomicBool>::default();
+        let [open, arriving, queued] = [(); 3].map(|()| Arc::<AtomicUsize>::default());
         let metrics = Arc::new(ShardMetrics::default());
         let handle = ShardHandle::new(
             sender,
             waker,
-            Arc::clone(&woken),
+            woken.clone(),
             open.clone(),
+            arriving.clone(),
             queued.clone(),
             metrics.clone(),
         );
@@ -105,7 +108,8 @@ impl Shard {
             wheel: Wheel::new(started),
             started,
             connections: Slab::new(),
-            next_generation: 0,
+            arrivals: Slab::new(),
+            generations: 0,
             rooms: Rooms::default(),
             outbox: Vec::new(),
             out: Vec::new(),
@@ -120,8 +124,10 @@ impl Shard {
             commands,
             woken,
             open,
+            arriving,
             queued,
             more_commands: false,
+            hub_is_left: false,
             due: Vec::new(),
         };
         Ok((shard, handle))
@@ -141,6 +147,10 @@ impl Shard {
                     continue;
                 }
                 let slot = event.token().0 as u32;
+                if Self::is_arrival(slot) {
+                    self.hear(slot);
+                    continue;
+                }
                 if event.is_writable() {
                     self.flush_backlog(slot);
                 }
@@ -180,6 +190,27 @@ impl Shard {
         (connection.generation == address.generation).then_some(address.slot)
     }
 
+    /// What tells the next user of a slot apart from those before.
+    pub(super) fn next_generation(&mut self) -> u32 {
+        self.generations = self.generations.wrapping_add(1);
+        self.generations
+    }
+
+    /// A socket counts as a connection from now on.
+    pub(super) fn count(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A socket that was counted does not count any more.
+    pub(super) fn uncount(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// An arrival has become something else.
+    pub(super) fn left(&self) {
+        self.arriving.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Milliseconds of the shard's clock.
     pub(super) fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
@@ -194,7 +225,7 @@ impl Shard {
                 self.out_slot = None;
                 self.out.clear();
             }
-            self.open.fetch_sub(1, Ordering::Relaxed);
+            self.uncount();
             self.metrics.connections.set(self.connections.len() as u64);
         }
     }
@@ -205,14 +236,18 @@ impl Shard {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.rooms.has_work() || self.more_commands || !self.unread.is_empty() {
+        if self.rooms.has_work()
+            || self.more_commands
+            || self.hub_is_left
+            || !self.unread.is_empty()
+        {
             return Some(Duration::ZERO);
         }
         self.wheel.timeout(Instant::now())
     }
 
     fn take_commands(&mut self) -> bool {
-        self.woken.store(false, Ordering::Release);
+        self.woken.swap(false, Ordering::AcqRel);
         self.more_commands = false;
         for _ in 0..COMMANDS_PER_TURN {
             match self.commands.try_recv() {
@@ -232,6 +267,7 @@ impl Shard {
                 let room = batch.room().clone();
                 return self.in_room_order(&room, Item::Messages(batch)); // done when all members have it
             }
+            Command::Arrive(socket, caller) => self.arrive(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
             Command::Configure(channel) => self.configure(channel),
@@ -242,8 +278,13 @@ impl Shard {
 
     fn send_outbox(&mut self) {
         if !self.outbox.is_empty() {
-            self.hub
-                .send(std::mem::take(&mut self.outbox), Instant::now());
+            // This loop looks at its commands next: the hub need not wake it.
+            self.woken.store(true, Ordering::Release);
+            self.more_commands = true;
+            let commands = std::mem::take(&mut self.outbox);
+            self.hub_is_left = self.hub.send(commands, Instant::now());
+        } else if self.hub_is_left {
+            self.hub_is_left = self.hub.work();
         }
     }
 
@@ -252,7 +293,11 @@ impl Shard {
         self.wheel.advance(Instant::now(), &mut due);
         if !due.is_empty() {
             for (slot, generation) in due.drain(..) {
-                self.look_at(slot, generation);
+                if Self::is_arrival(slot) {
+                    self.lose_patience(slot, generation);
+                } else {
+                    self.look_at(slot, generation);
+                }
             }
             self.look_at_waiting();
         }

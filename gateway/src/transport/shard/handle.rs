@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::arrival::Caller;
 use super::command::Command;
 use crate::config::Channel;
 use crate::metrics::ShardMetrics;
@@ -18,9 +19,16 @@ pub struct NewConnection {
     pub stream: TcpStream,
     /// What the client sent after its handshake already.
     pub early: Vec<u8>,
-    /// The protocol that was agreed on.
+    /// What the handshake agreed on.
+    pub opening: Opening,
+}
+
+/// What an opening handshake agreed on.
+#[derive(Debug)]
+pub struct Opening {
+    /// The protocol.
     pub protocol: ProtocolIndex,
-    /// What the handshake said.
+    /// What the handshake said that later frames refer to.
     pub handshake: Handshake,
     /// JSON text of what the client says of itself.
     pub info: Option<Arc<str>>,
@@ -42,6 +50,8 @@ pub struct ShardHandle {
     woken: Arc<AtomicBool>,
     /// Connections that the shard owns or that are on their way to it.
     connections: Arc<AtomicUsize>,
+    /// Sockets that the shard has or gets and that have not spoken yet.
+    arrivals: Arc<AtomicUsize>,
     /// Bytes of commands that the shard has not taken yet.
     queued: Arc<AtomicUsize>,
     metrics: Arc<ShardMetrics>,
@@ -61,16 +71,27 @@ impl Shards {
             .sum()
     }
 
-    /// Gives a socket to the shard with the fewest.
+    /// Gives a socket that was just accepted to the shard with the fewest.
+    pub fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
+        if let Some(shard) = self.fewest() {
+            shard.arrivals.fetch_add(1, Ordering::Relaxed);
+            shard.send(Command::Arrive(socket, caller));
+        }
+    }
+
+    /// Gives a socket that HTTP has upgraded to the shard with the fewest.
     pub fn adopt(&self, connection: NewConnection) {
-        let fewest = self
-            .0
-            .iter()
-            .min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
-        if let Some(shard) = fewest {
+        if let Some(shard) = self.fewest() {
             shard.connections.fetch_add(1, Ordering::Relaxed);
             shard.send(Command::Adopt(Box::new(connection)));
         }
+    }
+
+    fn fewest(&self) -> Option<&ShardHandle> {
+        let sockets = |shard: &&ShardHandle| {
+            shard.connections.load(Ordering::Relaxed) + shard.arrivals.load(Ordering::Relaxed)
+        };
+        self.0.iter().min_by_key(sockets)
     }
 
     /// Applies a new configuration on every shard.
@@ -114,6 +135,7 @@ impl ShardHandle {
         waker: mio::Waker,
         woken: Arc<AtomicBool>,
         connections: Arc<AtomicUsize>,
+        arrivals: Arc<AtomicUsize>,
         queued: Arc<AtomicUsize>,
         metrics: Arc<ShardMetrics>,
     ) -> Self {
@@ -122,6 +144,7 @@ impl ShardHandle {
             waker,
             woken,
             connections,
+            arrivals,
             queued,
             metrics,
         }

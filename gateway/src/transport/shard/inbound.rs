@@ -9,7 +9,7 @@ use mio::{Interest, Token};
 use super::connection::{Connection, State};
 use super::encoding::Encoding;
 use super::event_loop::Shard;
-use super::handle::NewConnection;
+use super::handle::{NewConnection, Opening};
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
 use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
@@ -21,76 +21,90 @@ use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader}
 const READS_PER_TURN: usize = 4;
 
 impl Shard {
-    /// Takes a socket over and greets it.
+    /// Takes over a socket that HTTP has upgraded.
     pub(super) fn adopt(&mut self, new: NewConnection) {
-        let generation = self.next_generation;
-        self.next_generation = self.next_generation.wrapping_add(1);
-        let now = self.wheel.now();
-        let session = Session::new(new.info, &self.channel, self.now_ms());
-        let identified = session.is_identified();
-        let state = if identified {
-            State::Open
-        } else {
-            State::Awaiting {
-                until: now + ticks(self.channel.heartbeat.timeout),
-            }
+        let socket = mio::net::TcpStream::from_std(new.stream);
+        let mut early = new.early;
+        self.open(socket, false, new.opening, &[], &mut early);
+        self.uncount(); // whoever gave it has counted it
+    }
+
+    /// Makes a socket a connection and greets it, behind the rest of the handshake's answer.
+    pub(super) fn open(
+        &mut self,
+        mut socket: mio::net::TcpStream,
+        watched: bool,
+        opening: Opening,
+        response: &[u8],
+        early: &mut [u8],
+    ) {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(self.connections.vacant_key());
+        let registry = self.poll.registry();
+        let outcome = match watched {
+            true => registry.reregister(&mut socket, token, interest),
+            false => registry.register(&mut socket, token, interest),
         };
-        let first = Encoding {
-            protocol: new.protocol,
-            window: 0,
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
+            return;
         }
-        .protocol()
-        .first_request(&new.handshake);
-        let connection = Connection {
-            socket: mio::net::TcpStream::from_std(new.stream),
-            generation,
-            encoding: Encoding {
-                protocol: new.protocol,
-                window: new.deflate.unwrap_or(0),
-            },
-            state,
-            backlog: None,
-            reader: Reader::new(),
-            session: Box::new(session),
-            handshake: new
-                .handshake
-                .room
-                .is_some()
-                .then(|| Box::new(new.handshake)),
-            heard: now,
-            pinged: false,
-            looked_at: 0,
-            receiving_since: None,
-            moving: None,
-        };
+        let connection = self.connection(socket, &opening);
+        let identified = matches!(connection.state, State::Open);
+        let connection_id = connection.session.connection();
+        tracing::debug!(%connection_id, peer = %opening.peer, "connection opened");
+        let first = connection
+            .encoding
+            .protocol()
+            .first_request(&opening.handshake);
         let slot = self.connections.insert(connection) as u32;
+        self.count();
         self.metrics.connections.set(self.connections.len() as u64);
         self.metrics.connections_opened.add(1);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let socket = &mut self.connections[slot as usize].socket;
-        if let Err(error) = self
-            .poll
-            .registry()
-            .register(socket, Token(slot as usize), interest)
-        {
-            tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
-            return self.forget(slot);
-        }
-        let connection_id = self.connections[slot as usize].session.connection();
-        tracing::debug!(%connection_id, peer = %new.peer, "connection opened");
         self.plan_move(slot);
         self.schedule(slot);
+        self.open_out(slot);
+        self.out.extend_from_slice(response);
         if identified {
             self.identified(slot);
         }
         if let Some(request) = first {
             self.request(slot, request);
         }
-        let mut early = new.early;
         if !early.is_empty() {
-            self.received(slot, &mut early);
+            self.received(slot, early);
         }
         self.flush_out(); // what the socket has already raises an event as soon as it is watched
+    }
+
+    fn connection(&mut self, socket: mio::net::TcpStream, opening: &Opening) -> Connection {
+        let now = self.wheel.now();
+        let session = Session::new(opening.info.clone(), &self.channel, self.now_ms());
+        let state = match session.is_identified() {
+            true => State::Open,
+            false => State::Awaiting {
+                until: now + ticks(self.channel.heartbeat.timeout),
+            },
+        };
+        let handshake = &opening.handshake;
+        Connection {
+            socket,
+            generation: self.next_generation(),
+            encoding: Encoding {
+                protocol: opening.protocol,
+                window: opening.deflate.unwrap_or(0),
+            },
+            state,
+            backlog: None,
+            reader: Reader::new(),
+            session: Box::new(session),
+            handshake: handshake.room.is_some().then(|| handshake.clone().into()),
+            heard: now,
+            pinged: false,
+            looked_at: 0,
+            receiving_since: None,
+            moving: None,
+        }
     }
 
     /// Reads what a socket has.

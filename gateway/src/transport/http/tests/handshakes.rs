@@ -29,12 +29,15 @@ async fn an_accepted_handshake_gives_the_bare_socket_away() {
     assert_eq!(answer.header("sec-websocket-extensions"), None);
 
     let adopted = port.adopted().await;
-    assert_eq!(adopted.protocol, 1);
-    assert_eq!(adopted.handshake.room.as_ref().unwrap().as_str(), "café");
-    assert!(!adopted.handshake.echo);
-    assert_eq!(adopted.info.as_deref(), Some(r#"{"name":"A\"b"}"#));
-    assert_eq!(adopted.deflate, None);
-    assert!(adopted.peer.is_loopback());
+    assert_eq!(adopted.opening.protocol, 1);
+    assert_eq!(
+        adopted.opening.handshake.room.as_ref().unwrap().as_str(),
+        "café"
+    );
+    assert!(!adopted.opening.handshake.echo);
+    assert_eq!(adopted.opening.info.as_deref(), Some(r#"{"name":"A\"b"}"#));
+    assert_eq!(adopted.opening.deflate, None);
+    assert!(adopted.opening.peer.is_loopback());
     assert!(adopted.early.is_empty());
     assert!(
         adopted.stream.nodelay().unwrap(),
@@ -252,7 +255,7 @@ async fn a_new_configuration_holds_for_the_next_handshake() {
     let (compressed, _client) = port.upgrade("/ws", extension).await;
     let accepted = compressed.header("sec-websocket-extensions").unwrap();
     assert!(accepted.starts_with("permessage-deflate"));
-    assert!(port.adopted().await.deflate.is_some());
+    assert!(port.adopted().await.opening.deflate.is_some());
 
     port.public
         .configure(channel("    allowedOrigins: [\"*\"]\n"));

@@ -1,0 +1,61 @@
+//! A broker that does what the test says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::{Said, Stage};
+use crate::broker::{Broker, Event, Request};
+use crate::config::Channel;
+use crate::names::{Epoch, Offset};
+
+/// Its events are the test's, and it writes requests down.
+#[derive(Default)]
+pub struct Manual {
+    pub events: VecDeque<Event>,
+    pub requests: Vec<Request>,
+}
+
+impl Broker for Manual {
+    fn submit(&mut self, request: Request) {
+        self.requests.push(request);
+    }
+
+    fn poll_events(&mut self, _: &mut Context<'_>, events: &mut VecDeque<Event>) -> Poll<()> {
+        if self.events.is_empty() {
+            return Poll::Pending;
+        }
+        events.append(&mut self.events);
+        Poll::Ready(())
+    }
+
+    fn configure(&mut self, _: &Arc<Channel>) {}
+}
+
+impl Stage<Manual> {
+    /// With a broker that does what the test says, at an epoch and a position.
+    pub fn manual(channel: Channel, epoch: &Epoch, last: u64) -> Self {
+        let mut stage = Self::with(channel, Manual::default());
+        stage.events([Event::Position {
+            epoch: epoch.clone(),
+            last: Offset(last),
+        }]);
+        stage
+    }
+
+    /// A turn of events.
+    pub fn events(&mut self, events: impl IntoIterator<Item = Event>) -> Vec<Said> {
+        self.hub.broker().events.extend(events);
+        self.turn([])
+    }
+
+    /// The tokens of reads that the hub has asked for.
+    pub fn reads(&mut self) -> Vec<u64> {
+        let requests = std::mem::take(&mut self.hub.broker().requests);
+        let token = |request| match request {
+            Request::Read { token, .. } => Some(token),
+            _ => None,
+        };
+        requests.into_iter().filter_map(token).collect()
+    }
+}

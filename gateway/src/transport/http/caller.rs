@@ -1,0 +1,121 @@
+//! The short way in: a handshake that a socket sends at once and whole is judged where the
+//! connection will live, without HTTP proper. What is not such a handshake, or is refused, takes
+//! the long way, which has the answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Uri};
+
+use super::admission::Place;
+use super::public::Public;
+use super::slots::Slot;
+use super::upgrade::{accept, admit, opening};
+use crate::transport::shard::arrival::{Caller, Welcome};
+use crate::transport::websocket::handshake::Accepted;
+
+/// Headers that a handshake has here at most.
+const MOST_HEADERS: usize = 64;
+
+/// A socket that was accepted and has not spoken yet.
+pub(super) struct Newcomer {
+    public: Arc<Public>,
+    peer: SocketAddr,
+    slot: Slot,
+    /// Held until the shard counts the connection.
+    place: Option<Place>,
+}
+
+/// A socket for HTTP proper.
+pub(super) struct PassedOn {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) heard: Vec<u8>,
+    pub(super) peer: SocketAddr,
+    pub(super) slot: Slot,
+}
+
+impl Newcomer {
+    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, slot: Slot) -> Self {
+        Self {
+            public,
+            peer,
+            slot,
+            place: None,
+        }
+    }
+}
+
+impl Caller for Newcomer {
+    fn hear(&mut self, bytes: &[u8]) -> Option<Welcome> {
+        let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let httparse::Status::Complete(length) = request.parse(bytes).ok()? else {
+            return None;
+        };
+        if request.method != Some("GET") || request.version != Some(1) {
+            return None;
+        }
+        let uri: Uri = request.path?.parse().ok()?;
+        if uri.path() != self.public.socket_path {
+            return None;
+        }
+        let mut headers = header_map(request.headers)?;
+        let accepted = accept(&self.public, &Method::GET, uri.query(), &mut headers).ok()?;
+        // Last: a refused handshake is judged anew by HTTP proper, and must not count twice.
+        self.place = Some(admit(&self.public).ok()?);
+        let response = response(&accepted);
+        Some(Welcome {
+            response,
+            length,
+            opening: opening(accepted, self.peer).ok()?,
+        })
+    }
+
+    fn pass_on(self: Box<Self>, stream: std::net::TcpStream, heard: &[u8]) {
+        let Self {
+            public, peer, slot, ..
+        } = *self;
+        public.pass_on(PassedOn {
+            stream,
+            heard: heard.to_vec(),
+            peer,
+            slot,
+        });
+    }
+}
+
+/// The headers of a request without a body.
+fn header_map(parsed: &[httparse::Header<'_>]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(parsed.len());
+    for header in parsed {
+        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+        if name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
+            return None;
+        }
+        headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
+    }
+    Some(headers)
+}
+
+/// 101, as it is written.
+fn response(accepted: &Accepted) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256);
+    head.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n",
+    );
+    let mut put = |name: &str, value: &str| {
+        for part in [name, ": ", value, "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+    };
+    put("sec-websocket-accept", &accepted.accept_key);
+    if let Some(name) = accepted.subprotocol {
+        put("sec-websocket-protocol", name);
+    }
+    if let Some(deflate) = &accepted.deflate {
+        put("sec-websocket-extensions", &deflate.response);
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
