@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use crate::broker::embedded::Embedded;
-use crate::broker::{Broker, DeduplicationKey, Event, Member, Request};
+use crate::broker::{Broker, DeduplicationKey, Member};
 use crate::config::Channel;
 use crate::hub::state::Hub;
 use crate::hub::{Address, Answer, Command, CommandKind, Delivery, Outlet};
