@@ -1,15 +1,23 @@
 //! The hub knows rooms: who is in them, what they keep, and what happens to a message between the broker and the
 //! shards. One thread at a time runs it; [`actor`] sees to that, [`state::Hub`] holds no IO.
+//!
+//! [`state`] takes each command and event and passes it to the file of its subject: `subscribing`, `publishing`,
+//! `reading`, `gaps`, or `memory`, which decides what is kept.
 
 pub mod actor;
 pub mod command;
 pub mod delivery;
 pub mod directory;
+mod gaps;
 mod lru;
+mod memory;
 pub mod presence;
+mod publishing;
+mod reading;
 pub mod ring;
 mod room;
 pub mod state;
+mod subscribing;
 mod users;
 
 pub use actor::HubHandle;

@@ -1,0 +1,127 @@
+//! Messages on their way: from a publisher to the broker, from the broker to a room or a user.
+
+use std::sync::Arc;
+
+use super::command::Address;
+use super::delivery::{Answer, Outlet};
+use super::memory::unix_milliseconds;
+use super::state::{Hub, Pending};
+use crate::broker::{Broker, DeduplicationKey, PublishError, Receipt, Request, Token};
+use crate::message::Message;
+use crate::names::{ConnectionId, UserId};
+use crate::protocol::{ErrorCode, RequestId};
+
+impl<B: Broker, O: Outlet> Hub<B, O> {
+    pub(super) fn publish(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        mut message: Box<Message>,
+        key: Option<DeduplicationKey>,
+    ) {
+        let stored = match self.rooms.get(&message.room) {
+            Some(room) => {
+                if room.stored && room.shards().any(|shard| self.outlet.is_full(shard)) {
+                    return self.answer(to, id, Answer::Refused(ErrorCode::Overloaded));
+                }
+                message.room = room.name.clone(); // one allocation for all messages of a room
+                room.stored
+            }
+            None => self.channel.rules.for_room(message.room.as_str()).history,
+        };
+        let pending = Pending::Publish {
+            to,
+            id,
+            had_message_id: key.is_some(),
+        };
+        let token = self.pending.insert(pending) as Token;
+        self.broker.submit(Request::Publish {
+            token,
+            message,
+            stored,
+            key,
+        });
+    }
+
+    pub(super) fn published(&mut self, token: Token, result: Result<Receipt, PublishError>) {
+        let Some(Pending::Publish {
+            to,
+            id,
+            had_message_id,
+        }) = self.pending.try_remove(token as usize)
+        else {
+            return;
+        };
+        let answer = match result {
+            Ok(receipt) => {
+                let counter = if receipt.duplicate {
+                    &self.metrics.duplicates
+                } else {
+                    &self.metrics.published
+                };
+                counter.add(1);
+                Answer::Published {
+                    position: receipt.offset.map(|offset| (self.epoch.clone(), offset)),
+                    timestamp: receipt.timestamp,
+                    duplicate: receipt.duplicate,
+                    not_deduplicated: had_message_id && receipt.offset.is_none(),
+                }
+            }
+            Err(PublishError::Unavailable) => Answer::Refused(ErrorCode::Unavailable),
+            Err(PublishError::OutcomeUnknown) => Answer::Refused(ErrorCode::OutcomeUnknown),
+            Err(PublishError::Overloaded) => Answer::Refused(ErrorCode::Overloaded),
+        };
+        self.answer(to, id, answer);
+    }
+
+    /// A message of the broker: kept where the room keeps messages, and sent to whoever is in the room.
+    pub(super) fn message(&mut self, message: Arc<Message>) {
+        if let Some(offset) = message.offset {
+            if offset <= self.position {
+                return; // seen before a reset
+            }
+            self.position = offset;
+        } else if !self.rooms.contains_key(&message.room) {
+            return;
+        }
+        let stamp = self.lru.stamp();
+        let history = self.channel.history;
+        let room = self.room(&message.room);
+        let (name, stored) = (room.name.clone(), room.stored);
+        room.used = stamp;
+        if room.subscriptions() > 0 {
+            room.outgoing.push(message.clone());
+            if room.outgoing.len() == 1 {
+                self.outgoing.push(name.clone());
+            }
+        }
+        match (message.offset, history) {
+            (Some(_), Some(history)) if stored => self.keep(&name, message, stamp, history),
+            (Some(_), _) => self.forget_if_idle(&name), // the room has stopped keeping meanwhile
+            (None, _) => {}
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        from: Address,
+        id: Option<RequestId>,
+        to: &str,
+        mut message: Box<Message>,
+    ) {
+        let user = match ConnectionId::parse(to) {
+            Some(connection) => Some(UserId::anonymous(connection)),
+            None => UserId::from_token(to),
+        };
+        let Some(user) = user else {
+            return self.answer(from, id, Answer::Sent { connections: 0 }); // nobody can have that name
+        };
+        message.timestamp = unix_milliseconds();
+        let token = self.pending.insert(Pending::Send { to: from, id }) as Token;
+        self.broker.submit(Request::Direct {
+            token,
+            to: user,
+            message: Arc::from(message),
+        });
+    }
+}

@@ -1,0 +1,262 @@
+//! Subscriptions: who enters a room and leaves it, and how one goes on from a position that it knows.
+
+use std::sync::Arc;
+
+use super::command::Address;
+use super::delivery::{Delivery, Outlet};
+use super::ring::{PAGE_MESSAGES, Ring};
+use super::state::{Hub, Pending};
+use crate::broker::{Broker, Member, Request, Token};
+use crate::config::PresenceMode;
+use crate::message::Message;
+use crate::names::{ConnectionId, Epoch, Offset, RoomName};
+use crate::protocol::{RequestId, Since, Subscribed};
+
+/// A subscribe whose messages are older than the ring.
+pub(super) struct Resume {
+    to: Address,
+    id: Option<RequestId>,
+    room: RoomName,
+    since: Since,
+    presence: bool,
+    /// Where the ring began when the broker was asked: what it reads reaches that.
+    reach: Offset,
+}
+
+impl<B: Broker, O: Outlet> Hub<B, O> {
+    pub(super) fn subscribe(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        name: RoomName,
+        since: Option<Since>,
+        presence: bool,
+        member: Member,
+    ) {
+        self.settle(to, &name);
+        let stamp = self.lru.stamp();
+        let (epoch, position) = (self.epoch.clone(), self.position);
+        self.expire_room(&name);
+        let page_bytes = self.page_bytes();
+        let room = self.room(&name);
+        room.used = stamp;
+        let resumed = match &since {
+            Some(since) if room.stored => resume(&room.ring, since, &epoch, position, page_bytes),
+            Some(_) => Resumed::Lost,
+            None => Resumed::Live,
+        };
+        let stored = room.stored;
+        let (recovered, messages, more, at) = match resumed {
+            Resumed::Live => (since.map(|_| true), Vec::new(), false, position),
+            Resumed::Lost => (Some(false), Vec::new(), false, position),
+            Resumed::Page { messages, more } => {
+                let last = messages.last().and_then(|message| message.offset);
+                (
+                    Some(true),
+                    messages,
+                    more,
+                    if more {
+                        last.unwrap_or(position)
+                    } else {
+                        position
+                    },
+                )
+            }
+            Resumed::Elsewhere(since) => {
+                let (reach, after) = (room.ring.floor(), since.offset);
+                self.enter(to, &name, false, member);
+                let resume = Resume {
+                    to,
+                    id,
+                    room: name.clone(),
+                    since,
+                    presence,
+                    reach,
+                };
+                let token = self.pending.insert(Pending::Resume(resume)) as Token;
+                self.reading.insert((to, name.clone()), token);
+                self.broker.submit(Request::Read {
+                    token,
+                    room: name,
+                    after,
+                    limit: PAGE_MESSAGES + 1,
+                });
+                return;
+            }
+        };
+        match recovered {
+            Some(true) => self.metrics.resumes_recovered.add(1),
+            Some(false) => self.metrics.resumes_lost.add(1),
+            None => {}
+        }
+        self.enter(to, &name, !more, member);
+        let outcome = Subscribed {
+            position: stored.then_some((epoch, at)),
+            recovered,
+            messages,
+            more,
+        };
+        self.outlet.send(
+            to.shard,
+            Delivery::Subscribed {
+                to,
+                id,
+                room: name,
+                presence,
+                outcome: Box::new(outcome),
+            },
+        );
+    }
+
+    /// Counts a subscription, and tells the broker of the first one and of the member.
+    pub(super) fn enter(&mut self, address: Address, name: &RoomName, live: bool, member: Member) {
+        let room = self.room(name);
+        let first = room.subscriptions() == 0;
+        let new = room.subscribe(address, live);
+        let told = room.presence_mode != PresenceMode::Off;
+        if first {
+            self.broker.submit(Request::Watch(name.clone()));
+        }
+        if new {
+            self.metrics.subscriptions.add(1);
+        }
+        if told {
+            self.broker.submit(Request::Join {
+                room: name.clone(),
+                member,
+            });
+        }
+    }
+
+    pub(super) fn leave(&mut self, address: Address, name: &RoomName, connection: ConnectionId) {
+        self.settle(address, name);
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if !room.unsubscribe(address) {
+            return;
+        }
+        self.metrics.subscriptions.subtract(1);
+        if room.subscriptions() == 0 {
+            self.broker.submit(Request::Unwatch(name.clone()));
+        }
+        if room.presence.is_some() || room.presence_mode != PresenceMode::Off {
+            self.broker.submit(Request::Leave {
+                room: name.clone(),
+                connection,
+            });
+        }
+        self.forget_if_idle(name);
+    }
+
+    /// Messages from beyond the ring have come, or cannot.
+    pub(super) fn read(&mut self, token: Token, complete: Option<Vec<Arc<Message>>>) {
+        if let Some(Pending::Resume(resume)) = self.pending.try_remove(token as usize) {
+            self.reading.remove(&(resume.to, resume.room.clone()));
+            self.resumed(resume, complete);
+        }
+    }
+
+    /// Answers a subscribe that waits for messages from beyond the ring: its connection's next request for the room
+    /// overtakes it.
+    pub(super) fn settle(&mut self, to: Address, name: &RoomName) {
+        if self.reading.is_empty() {
+            return;
+        }
+        let Some(token) = self.reading.remove(&(to, name.clone())) else {
+            return;
+        };
+        let Some(pending) = self.pending.get_mut(token as usize) else {
+            return;
+        };
+        if let Pending::Resume(resume) = std::mem::replace(pending, Pending::Overtaken) {
+            self.resumed(resume, None);
+        }
+    }
+
+    pub(super) fn resumed(&mut self, resume: Resume, complete: Option<Vec<Arc<Message>>>) {
+        let Resume {
+            to,
+            id,
+            room: name,
+            since,
+            presence,
+            reach,
+        } = resume;
+        let (epoch, position, page_bytes) = (self.epoch.clone(), self.position, self.page_bytes());
+        let Some(room) = self.rooms.get_mut(&name) else {
+            return;
+        };
+        let read = complete.filter(|_| since.epoch == epoch);
+        let page =
+            read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));
+        let recovered = page.is_some();
+        let (messages, more) = page.map_or((Vec::new(), false), |page| (page.messages, page.more));
+        let counter = if recovered {
+            &self.metrics.resumes_recovered
+        } else {
+            &self.metrics.resumes_lost
+        };
+        counter.add(1);
+        room.subscribe(to, !more);
+        let last = messages
+            .last()
+            .and_then(|message| message.offset)
+            .filter(|_| more);
+        let position = room.stored.then(|| (epoch, last.unwrap_or(position)));
+        let outcome = Box::new(Subscribed {
+            position,
+            recovered: Some(recovered),
+            messages,
+            more,
+        });
+        self.outlet.send(
+            to.shard,
+            Delivery::Subscribed {
+                to,
+                id,
+                room: name,
+                presence,
+                outcome,
+            },
+        );
+    }
+}
+
+/// What a ring can do for a position.
+enum Resumed {
+    /// Nothing was missed, or nothing was asked.
+    Live,
+    /// This was missed.
+    Page {
+        messages: Vec<Arc<Message>>,
+        more: bool,
+    },
+    /// What was missed since then is older than the ring.
+    Elsewhere(Since),
+    /// Completeness cannot be proven.
+    Lost,
+}
+
+fn resume(
+    ring: &Ring,
+    since: &Since,
+    epoch: &Epoch,
+    position: Offset,
+    page_bytes: usize,
+) -> Resumed {
+    if since.epoch != *epoch || since.offset > position {
+        return Resumed::Lost;
+    }
+    if since.offset < ring.floor() {
+        return Resumed::Elsewhere(since.clone());
+    }
+    let page = ring.after(since.offset, PAGE_MESSAGES, page_bytes);
+    match page.messages.is_empty() {
+        true => Resumed::Live,
+        false => Resumed::Page {
+            messages: page.messages,
+            more: page.more,
+        },
+    }
+}
