@@ -10,6 +10,7 @@ use http::{Method, Uri};
 
 use super::admission::Place;
 use super::public::Public;
+use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{accept, admit, opening};
 use crate::transport::shard::arrival::{Caller, Welcome};
@@ -53,7 +54,7 @@ impl Caller for Newcomer {
         let httparse::Status::Complete(length) = request.parse(bytes).ok()? else {
             return None;
         };
-        if request.method != Some("GET") || request.version != Some(1) {
+        if length > HEADER_BYTES || request.method != Some("GET") || request.version != Some(1) {
             return None;
         }
         let uri: Uri = request.path?.parse().ok()?;

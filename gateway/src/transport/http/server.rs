@@ -39,7 +39,7 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const HTTP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Of a request's line and headers (PROTOCOL, Tokens).
-const HEADER_BYTES: usize = 16 * 1024;
+pub(super) const HEADER_BYTES: usize = 16 * 1024;
 
 /// What is read, and for how long, from a client that is still sending when its answer is complete.
 /// Without it the kernel resets the connection, and the answer may be lost with it (RFC 9112 §9.6).

@@ -249,6 +249,7 @@ impl Shard {
 
     /// One slice of the room whose turn it is.
     pub(super) fn fan_out_slice(&mut self) {
+        self.flush_out(); // the ack of a subscription comes before its messages
         let Some(key) = self.rooms.active.pop_front() else {
             return;
         };
