@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Broker, DeduplicationKey, Event, Receipt, Request, Token};
+use super::{Broker, DeduplicationKey, Event, PublishError, Receipt, Request, Token};
 use crate::config::Channel;
 use crate::message::Message;
 use crate::names::{Epoch, Offset};
@@ -103,8 +103,8 @@ impl Broker for Embedded {
                 self.events.push_back(Event::Direct { to, message, token })
             }
             Request::DirectTaken { token, connections } => {
-                self.events
-                    .push_back(Event::DirectSent { token, connections });
+                let result = connections.ok_or(PublishError::Overloaded);
+                self.events.push_back(Event::DirectSent { token, result });
             }
             Request::Watch(_) | Request::Unwatch(_) => {} // everything comes back in any case
         }

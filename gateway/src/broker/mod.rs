@@ -86,8 +86,8 @@ pub enum Request {
     DirectTaken {
         /// The event's.
         token: Token,
-        /// Connections of the user here.
-        connections: usize,
+        /// Connections of the user here; `None`: none took it, because queues to them are full.
+        connections: Option<usize>,
     },
 }
 
@@ -152,8 +152,8 @@ pub enum Event {
     DirectSent {
         /// The request's.
         token: Token,
-        /// Connections of the user on all gateways; 0: offline.
-        connections: usize,
+        /// Connections of the user on all gateways; 0: offline. It is overloaded if queues were full and nobody took it.
+        result: Result<usize, PublishError>,
     },
 }
 

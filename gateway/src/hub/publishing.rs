@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::command::Address;
-use super::delivery::{Answer, Outlet};
+use super::delivery::{Answer, Delivery, Outlet};
 use super::memory::unix_milliseconds;
 use super::state::{Hub, Pending};
 use crate::broker::{Broker, DeduplicationKey, PublishError, Receipt, Request, Token};
@@ -67,9 +67,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     not_deduplicated: had_message_id && receipt.offset.is_none(),
                 }
             }
-            Err(PublishError::Unavailable) => Answer::Refused(ErrorCode::Unavailable),
-            Err(PublishError::OutcomeUnknown) => Answer::Refused(ErrorCode::OutcomeUnknown),
-            Err(PublishError::Overloaded) => Answer::Refused(ErrorCode::Overloaded),
+            Err(error) => refused(error),
         };
         self.answer(to, id, answer);
     }
@@ -124,4 +122,40 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             message: Arc::from(message),
         });
     }
+
+    /// A message for a user: all connections here take it, or none where the queue to one of them is full.
+    pub(super) fn direct(&mut self, token: Token, to: &UserId, message: &Arc<Message>) {
+        let addresses = self.users.find(to);
+        let full = addresses.iter().any(|to| self.outlet.is_full(to.shard));
+        self.broker.submit(Request::DirectTaken {
+            token,
+            connections: (!full).then_some(addresses.len()),
+        });
+        if full {
+            return;
+        }
+        for to in addresses {
+            let message = message.clone();
+            self.outlet.send(to.shard, Delivery::Direct { to, message });
+        }
+    }
+
+    pub(super) fn sent(&mut self, token: Token, result: Result<usize, PublishError>) {
+        let Some(Pending::Send { to, id }) = self.pending.try_remove(token as usize) else {
+            return;
+        };
+        let answer = match result {
+            Ok(connections) => Answer::Sent { connections },
+            Err(error) => refused(error),
+        };
+        self.answer(to, id, answer);
+    }
+}
+
+fn refused(error: PublishError) -> Answer {
+    Answer::Refused(match error {
+        PublishError::Unavailable => ErrorCode::Unavailable,
+        PublishError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
+        PublishError::Overloaded => ErrorCode::Overloaded,
+    })
 }

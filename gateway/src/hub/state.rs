@@ -16,7 +16,7 @@ use super::presence::MERGE;
 use super::room::Room;
 use super::subscribing::Resume;
 use super::users::Users;
-use crate::broker::{Broker, Event, Request, Token};
+use crate::broker::{Broker, Event, Token};
 use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
 use crate::names::{Epoch, Offset, RoomName};
@@ -200,27 +200,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 }
                 self.forget_if_idle(&room);
             }
-            Event::Direct { to, message, token } => {
-                let addresses = self.users.find(&to);
-                self.broker.submit(Request::DirectTaken {
-                    token,
-                    connections: addresses.len(),
-                });
-                for to in addresses {
-                    self.outlet.send(
-                        to.shard,
-                        Delivery::Direct {
-                            to,
-                            message: message.clone(),
-                        },
-                    );
-                }
-            }
-            Event::DirectSent { token, connections } => {
-                if let Some(Pending::Send { to, id }) = self.pending.try_remove(token as usize) {
-                    self.answer(to, id, Answer::Sent { connections });
-                }
-            }
+            Event::Direct { to, message, token } => self.direct(token, &to, &message),
+            Event::DirectSent { token, result } => self.sent(token, result),
         }
     }
 

@@ -94,3 +94,24 @@ fn no_message_comes_between_what_was_dropped_and_its_gap() {
         .expect("a message");
     assert!(gap < taken, "{heard_all:?}");
 }
+
+#[test]
+fn a_direct_message_goes_to_all_connections_of_a_user_or_is_refused() {
+    let mut stage = Stage::new(channel(""));
+    let (ann, too, bob) = (
+        client(0, 1).named("ann"),
+        client(1, 2).named("ann"),
+        client(2, 3).named("bob"),
+    );
+    stage.turn([ann.connect(), too.connect(), bob.connect()]);
+    fill(&stage, &[1]);
+    assert_eq!(
+        lines(&stage.turn([bob.send("ann", "hi"), bob.send("bob", "me")])),
+        ["3 direct [me]", "3 refused overloaded", "3 sent to 1"]
+    );
+    fill(&stage, &[]);
+    assert_eq!(
+        lines(&stage.turn([bob.send("ann", "hi")])),
+        ["1 direct [hi]", "2 direct [hi]", "3 sent to 2"]
+    );
+}
