@@ -80,12 +80,22 @@ pub enum Frame<'a> {
 }
 
 /// What the opening handshake said that later frames refer to. Shared by nobody, so boxed where it is kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Handshake {
     /// `?room=`.
     pub room: Option<RoomName>,
     /// `?echo=`; `true` where absent.
     pub echo: bool,
+}
+
+impl Default for Handshake {
+    /// One that says nothing.
+    fn default() -> Self {
+        Self {
+            room: None,
+            echo: true,
+        }
+    }
 }
 
 /// A request: what a client wants, and the id that the answer carries.

@@ -100,6 +100,12 @@ fn a_frame_is_a_publish_to_the_room_of_the_handshake() {
 }
 
 #[test]
+fn a_handshake_that_says_nothing_wants_its_echo() {
+    let silent = Handshake::default();
+    assert!(silent.echo && silent.room.is_none());
+}
+
+#[test]
 fn frames_are_never_parsed() {
     for text in ["", "{\"type\":\"ping\"}", "\"quoted\"", "\0\n", "🐦"] {
         assert_eq!(published(Frame::Text(text)), Payload::Text(text.into()));
