@@ -100,4 +100,15 @@ mod tests {
         users.remove(id, None, address(7));
         assert!(users.find(&UserId::anonymous(id)).is_empty());
     }
+
+    #[test]
+    fn an_anonymous_connection_that_gets_a_user_is_found_by_that_one_alone() {
+        let directory = Arc::new(Directory::default());
+        let mut users = Users::new(directory.clone());
+        let (id, ann) = (ConnectionId::random(), UserId::from_token("ann").unwrap());
+        directory.add(id, address(7)); // as its shard does when it greets it
+        users.add(id, Some(&ann), address(7), 1);
+        assert!(users.find(&UserId::anonymous(id)).is_empty());
+        assert_eq!(users.find(&ann), [address(7)]);
+    }
 }

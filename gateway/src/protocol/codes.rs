@@ -98,6 +98,14 @@ impl ErrorCode {
         self.facts().2
     }
 
+    /// Whether a refusal with it is something that a well-behaved client would not cause often.
+    pub fn blames_client(self) -> bool {
+        !matches!(
+            self,
+            Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown | Self::Internal
+        )
+    }
+
     fn facts(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::BadRequest => (

@@ -6,8 +6,10 @@ mod rates;
 mod rooms;
 
 use super::*;
-use crate::message::Payload;
-use crate::protocol::{HistoryRange, Since};
+use crate::broker::DeduplicationKey;
+use crate::config::Access;
+use crate::message::{Message, Payload};
+use crate::protocol::{Content, HistoryRange, Since};
 
 /// A channel with the given fields of `spec`.
 fn channel(spec: &str) -> Channel {
@@ -68,7 +70,7 @@ impl Scene {
             now_ms: self.now_ms,
             hub_full: self.hub_full,
         };
-        self.session.receive(bytes, &around)
+        self.session.receive(bytes, None, &around)
     }
 
     fn fault(&mut self, code: ErrorCode) -> Outcome {
@@ -78,6 +80,17 @@ impl Scene {
             hub_full: self.hub_full,
         };
         self.session.fault(Refusal::new(None, code), &around)
+    }
+
+    /// What the shard does when the hub refuses.
+    fn refused_by_hub(&mut self, code: ErrorCode) -> Outcome {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms,
+            hub_full: self.hub_full,
+        };
+        self.session
+            .refuse(Some(RequestId::Number(1)), code, &around)
     }
 
     /// What the shard does when the hub has ended a subscription.

@@ -152,6 +152,16 @@ fn a_session_with_a_user_publishes_as_the_user() {
 }
 
 #[test]
+fn a_user_publishes_as_such_even_if_the_rules_were_asked_about_the_anonymous_session_before() {
+    let mut scene = Scene::new(open(""));
+    assert!(scene.session.may_stay(&room("r"), &scene.channel));
+    scene
+        .session
+        .become_user(UserId::from_token("ann").unwrap());
+    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), "ann");
+}
+
+#[test]
 fn every_request_keeps_its_id() {
     let mut scene = Scene::new(open(""));
     for id in [Some(7), None] {

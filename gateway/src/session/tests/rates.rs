@@ -11,7 +11,8 @@ fn limited(outcome: Outcome) -> u64 {
 
 #[test]
 fn publish_send_and_request_share_one_rate() {
-    let mut scene = Scene::new(open("limits: {messagesPerSecond: 10, messageBurst: 3}"));
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 10, messageBurst: 4}"));
+    hub(scene.ask(publish("r")));
     hub(scene.ask(publish("r")));
     hub(scene.ask(send("u")));
     assert_eq!(code(scene.ask(Command::Request)), ErrorCode::NoHandler);
@@ -108,6 +109,7 @@ fn whatever_is_refused_wears_patience_out() {
         publish("no"),
         too_large,
         subscribe("no"),
+        Command::Request,
         Command::Refresh,
         with_token(),
     ] {
@@ -163,4 +165,37 @@ fn a_rate_that_changes_holds_from_the_next_request_on() {
     scene.channel = open("limits: {messagesPerSecond: 100, messageBurst: 10}");
     scene.now_ms = 10;
     hub(scene.ask(publish("r")));
+}
+
+#[test]
+fn a_refusal_by_the_hub_wears_patience_out() {
+    for refused in [ErrorCode::NoHistory, ErrorCode::NoPresence] {
+        let mut scene = Scene::new(open("limits: {messagesPerSecond: 1, messageBurst: 1}"));
+        assert_eq!(code(scene.refused_by_hub(refused)), refused);
+        assert!(matches!(
+            scene.refused_by_hub(refused),
+            Outcome::Close(ErrorCode::RateLimited)
+        ));
+    }
+}
+
+#[test]
+fn what_the_gateway_is_to_blame_for_costs_no_patience() {
+    let mut scene = Scene::new(open("limits: {messagesPerSecond: 1, messageBurst: 1}"));
+    for _ in 0..10 {
+        for refused in [
+            ErrorCode::Overloaded,
+            ErrorCode::Unavailable,
+            ErrorCode::OutcomeUnknown,
+        ] {
+            assert_eq!(code(scene.refused_by_hub(refused)), refused);
+        }
+    }
+    scene.hub_full = true;
+    assert_eq!(code(scene.ask(publish("r"))), ErrorCode::Overloaded);
+    assert_eq!(
+        code(scene.fault(ErrorCode::BadRequest)),
+        ErrorCode::BadRequest,
+        "the bucket is still full"
+    );
 }

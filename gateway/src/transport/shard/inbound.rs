@@ -213,12 +213,17 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if let Err(outcome) = connection.session.receive(length, &around) {
-            return self.outcome(slot, outcome);
-        }
         let none = Handshake::default();
         let handshake = connection.handshake.as_deref().unwrap_or(&none);
-        match connection.encoding.protocol().decode(frame, handshake) {
+        let decoded = connection.encoding.protocol().decode(frame, handshake);
+        let id = match &decoded {
+            Ok(request) => request.id.as_ref(),
+            Err(fault) => fault.id.as_ref(),
+        };
+        if let Err(outcome) = connection.session.receive(length, id, &around) {
+            return self.outcome(slot, outcome);
+        }
+        match decoded {
             Ok(request) => {
                 let outcome = connection.session.handle(request, &around);
                 self.outcome(slot, outcome);
@@ -249,7 +254,7 @@ impl Shard {
         self.outcome(slot, outcome);
     }
 
-    fn outcome(&mut self, slot: u32, outcome: Outcome) {
+    pub(super) fn outcome(&mut self, slot: u32, outcome: Outcome) {
         match outcome {
             Outcome::Hub(id, kind) => {
                 if matches!(kind, CommandKind::Publish { .. } | CommandKind::Send { .. }) {
@@ -265,6 +270,8 @@ impl Shard {
                 if matches!(connection.state, State::Awaiting { .. }) {
                     connection.state = State::Open;
                     self.identified(slot);
+                } else {
+                    self.enter_user(slot); // it was greeted as an anonymous one
                 }
                 let Some(greeting) = self.greeting(slot) else {
                     return;

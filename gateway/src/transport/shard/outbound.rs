@@ -10,9 +10,9 @@ use crate::broker::GapReason;
 use crate::hub::{Address, Answer, CommandKind, Delivery};
 use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::{
-    AckBody, Greeting, PresenceChange, Refusal, Reply, RequestId, Subscribed, Verdict,
+    AckBody, ErrorCode, Greeting, PresenceChange, Refusal, Reply, RequestId, Subscribed, Verdict,
 };
-use crate::session::{Membership, MembershipState};
+use crate::session::{Membership, MembershipState, Surroundings};
 
 /// How long a catch-up may be left idle, in ticks.
 const CATCH_UP_TICKS: u32 = 300;
@@ -93,8 +93,22 @@ impl Shard {
             Answer::Sent { connections } => self.ack(slot, id, AckBody::Sent { connections }),
             Answer::History(page) => self.ack(slot, id, AckBody::History(&page)),
             Answer::Presence(page) => self.ack(slot, id, AckBody::Presence(&page)),
-            Answer::Refused(code) => self.refuse(slot, &Refusal::new(id.cloned(), code)),
+            Answer::Refused(code) => self.refused(slot, id.cloned(), code),
         }
+    }
+
+    /// The hub has refused a request: that counts as if the session had.
+    fn refused(&mut self, slot: u32, id: Option<RequestId>, code: ErrorCode) {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms(),
+            hub_full: false, // of no matter here
+        };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let outcome = connection.session.refuse(id, code, &around);
+        self.outcome(slot, outcome);
     }
 
     pub(super) fn subscribed(
@@ -191,14 +205,28 @@ impl Shard {
         let Some(greeting) = self.greeting(slot) else {
             return;
         };
-        let session = &self.connections[slot as usize].session;
-        let (connection, user) = (session.connection(), session.user().cloned());
-        let address = self.address(slot, self.connections[slot as usize].generation);
-        match user {
-            None => self.hub.directory().add(connection, address),
-            Some(_) => self.ask_hub(slot, None, CommandKind::Connect { connection, user }),
+        match greeting.user_id {
+            None => {
+                let address = self.address(slot, self.connections[slot as usize].generation);
+                self.hub.directory().add(greeting.connection_id, address);
+            }
+            Some(_) => self.enter_user(slot),
         }
         self.reply(slot, &Reply::Connected(&greeting));
+    }
+
+    /// Tells the hub whose connection it is, if it has a user: the hub takes it out of the directory of anonymous ones.
+    pub(super) fn enter_user(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        let (connection, user) = (
+            connection.session.connection(),
+            connection.session.user().cloned(),
+        );
+        if user.is_some() {
+            self.ask_hub(slot, None, CommandKind::Connect { connection, user });
+        }
     }
 
     pub(super) fn greeting(&self, slot: u32) -> Option<Greeting> {

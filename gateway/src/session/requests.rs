@@ -1,0 +1,181 @@
+//! What becomes of the requests that concern rooms and users: the rules are asked, and the hub gets what they allow.
+
+use super::{Membership, MembershipState, Outcome, Session, Surroundings};
+use crate::broker::DeduplicationKey;
+use crate::config::{Access, Channel};
+use crate::hub::CommandKind;
+use crate::message::Message;
+use crate::names::{ConnectionId, RoomName, UserId};
+use crate::protocol::{Content, ErrorCode, RequestId, Since};
+
+impl Session {
+    /// Whether the rules let the session stay in a room.
+    pub fn may_stay(&mut self, room: &RoomName, channel: &Channel) -> bool {
+        let user = self.publisher();
+        self.allows(
+            channel
+                .rules
+                .for_user(room.as_str(), user.as_str())
+                .subscribe,
+        )
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        id: Option<RequestId>,
+        room: RoomName,
+        since: Option<Since>,
+        presence: bool,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
+        let limits = &around.channel.limits;
+        if let Some(rate) = limits.subscribes_per_second {
+            let rate = f64::from(rate);
+            if let Err(wait) = self.subscribes.take(1.0, rate, rate, around.now_ms) {
+                return self.rate_limited(id, wait, around);
+            }
+        }
+        if !self.may_stay(&room, around.channel) {
+            return self.refuse(id, ErrorCode::Forbidden, around);
+        }
+        let known = self
+            .rooms
+            .get(&room)
+            .is_some_and(|membership| !membership.leaving);
+        let staying = self.rooms.values().filter(|membership| !membership.leaving);
+        if !known
+            && self.rooms.len() >= limits.rooms_per_connection
+            && staying.count() >= limits.rooms_per_connection
+        {
+            return self.refuse(id, ErrorCode::TooManyRooms, around);
+        }
+        let pending = Membership {
+            state: MembershipState::Pending,
+            leaving: false,
+        };
+        self.rooms.entry(room.clone()).or_insert(pending).leaving = false;
+        Outcome::Hub(
+            id,
+            CommandKind::Subscribe {
+                room,
+                since,
+                presence,
+                member: self.member.clone(),
+            },
+        )
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        id: Option<RequestId>,
+        room: RoomName,
+        content: Content,
+        echo: bool,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
+        if let Err(refused) = self.count_message(&id, around) {
+            return refused;
+        }
+        if content.data.len() > around.channel.limits.message_size {
+            return self.refuse(id, ErrorCode::MessageTooLarge, around);
+        }
+        let user = self.publisher();
+        if !self.allows(
+            around
+                .channel
+                .rules
+                .for_user(room.as_str(), user.as_str())
+                .publish,
+        ) {
+            return self.refuse(id, ErrorCode::Forbidden, around);
+        }
+        if around.hub_full {
+            return self.refuse(id, ErrorCode::Overloaded, around);
+        }
+        let key = content
+            .message_id
+            .as_deref()
+            .map(|message_id| self.deduplication_key(&room, message_id));
+        let skip = (!echo).then_some(self.connection());
+        let message = self.message(room, content, user, skip);
+        Outcome::Hub(id, CommandKind::Publish { message, key })
+    }
+
+    pub(super) fn send(
+        &mut self,
+        id: Option<RequestId>,
+        to: Box<str>,
+        content: Content,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
+        if let Err(refused) = self.count_message(&id, around) {
+            return refused;
+        }
+        if content.data.len() > around.channel.limits.message_size {
+            return self.refuse(id, ErrorCode::MessageTooLarge, around);
+        }
+        if around.hub_full {
+            return self.refuse(id, ErrorCode::Overloaded, around);
+        }
+        let user = self.publisher();
+        let message = self.message(RoomName::direct(), content, user, None);
+        Outcome::Hub(id, CommandKind::Send { to, message })
+    }
+
+    /// Presence and history are for those who may subscribe.
+    pub(super) fn reading(
+        &mut self,
+        id: Option<RequestId>,
+        room: RoomName,
+        around: &Surroundings<'_>,
+        command: impl FnOnce(RoomName) -> CommandKind,
+    ) -> Outcome {
+        if !self.may_stay(&room, around.channel) {
+            return self.refuse(id, ErrorCode::Forbidden, around);
+        }
+        Outcome::Hub(id, command(room))
+    }
+
+    fn message(
+        &self,
+        room: RoomName,
+        content: Content,
+        from: UserId,
+        skip: Option<ConnectionId>,
+    ) -> Box<Message> {
+        let Content {
+            event,
+            data,
+            message_id: _,
+        } = content;
+        let info = self.member.info.clone();
+        Box::new(Message {
+            room,
+            offset: None,
+            timestamp: 0,
+            from,
+            event,
+            data,
+            info,
+            skip,
+        })
+    }
+
+    /// The publisher is the user, else whoever has the session's secret; `~` keeps a secret from spelling a user.
+    fn deduplication_key(&self, room: &RoomName, message_id: &str) -> DeduplicationKey {
+        let scope = match self.user() {
+            Some(user) => user.as_str().as_bytes().to_vec(),
+            None => [b"~", self.secret.as_bytes().as_slice()].concat(),
+        };
+        DeduplicationKey::new(room, &scope, message_id)
+    }
+
+    /// The step that decides by the rules.
+    pub(super) fn allows(&self, access: Access) -> bool {
+        match access {
+            Access::Everyone => true,
+            Access::Authenticated => self.user().is_some(),
+            Access::Claim | Access::Nobody => false,
+        }
+    }
+}
