@@ -50,18 +50,18 @@ impl Payload {
 }
 
 impl Message {
-    /// Bytes of memory that the message takes while it is kept: the struct, its reference counts, what it points to
-    /// and the allocator's rounding.
+    /// Bytes of memory that the message takes while it is kept: the struct, its reference counts,
+    /// what it points to, the allocator's rounding, and what lies fallow between messages once
+    /// many have come and gone on several threads (glibc, measured: six tenths of what is in use).
     pub fn footprint(&self) -> usize {
         const ALLOCATION: usize = 16;
-        size_of::<Self>()
-            + 2 * ALLOCATION
-            + self.data.len().next_multiple_of(16)
-            + ALLOCATION
-            + self
-                .event
-                .as_ref()
-                .map_or(0, |event| event.len() + ALLOCATION)
-            + self.info.as_ref().map_or(0, |info| info.len() + ALLOCATION)
+        let event = self
+            .event
+            .as_ref()
+            .map_or(0, |event| event.len() + ALLOCATION);
+        let info = self.info.as_ref().map_or(0, |info| info.len() + ALLOCATION);
+        let data = self.data.len().next_multiple_of(16) + ALLOCATION;
+        let used = size_of::<Self>() + 2 * ALLOCATION + data + event + info;
+        used * 8 / 5
     }
 }

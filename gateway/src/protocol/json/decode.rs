@@ -2,15 +2,13 @@
 //! passed on without reparsing and an error can carry the `id` whatever else is wrong.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::fields::{Fields, Parsed, Problem, parse, shortened};
 use crate::message::Payload;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
 use crate::protocol::{
@@ -25,8 +23,6 @@ const MAX_NAME: usize = 64;
 const MAX_INFO: usize = 1024;
 /// Largest integer that every JSON reader keeps exactly.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
-/// Longest message of a JSON reader that is passed on, in bytes: it may repeat what was sent.
-const MAX_MESSAGE: usize = 200;
 /// Most messages that one `history` answers.
 const MAX_LIMIT: u64 = 100;
 
@@ -44,155 +40,6 @@ pub fn request(text: &str) -> Result<Request, Fault> {
     match command(&fields) {
         Ok(command) => Ok(Request { id, command }),
         Err(problem) => Err(problem.with(id)),
-    }
-}
-
-/// A fault whose request's id is not known yet.
-struct Problem {
-    code: ErrorCode,
-    message: Cow<'static, str>,
-}
-
-impl Problem {
-    fn new(message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code: ErrorCode::BadRequest,
-            message: message.into(),
-        }
-    }
-
-    fn with(self, id: Option<RequestId>) -> Fault {
-        Fault {
-            id,
-            code: self.code,
-            message: self.message,
-            fatal: false,
-        }
-    }
-}
-
-type Parsed<T> = Result<T, Problem>;
-
-/// The fields that any request may have, as JSON text.
-#[derive(Default)]
-struct Fields<'a> {
-    id: Option<&'a RawValue>,
-    kind: Option<&'a RawValue>,
-    token: Option<&'a RawValue>,
-    session: Option<&'a RawValue>,
-    info: Option<&'a RawValue>,
-    room: Option<&'a RawValue>,
-    since: Option<&'a RawValue>,
-    presence: Option<&'a RawValue>,
-    event: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-    encoding: Option<&'a RawValue>,
-    message_id: Option<&'a RawValue>,
-    echo: Option<&'a RawValue>,
-    to: Option<&'a RawValue>,
-    after: Option<&'a RawValue>,
-    before: Option<&'a RawValue>,
-    limit: Option<&'a RawValue>,
-}
-
-impl<'a> Fields<'a> {
-    fn slot(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
-        Some(match name {
-            "id" => &mut self.id,
-            "type" => &mut self.kind,
-            "token" => &mut self.token,
-            "session" => &mut self.session,
-            "info" => &mut self.info,
-            "room" => &mut self.room,
-            "since" => &mut self.since,
-            "presence" => &mut self.presence,
-            "event" => &mut self.event,
-            "data" => &mut self.data,
-            "encoding" => &mut self.encoding,
-            "message_id" => &mut self.message_id,
-            "echo" => &mut self.echo,
-            "to" => &mut self.to,
-            "after" => &mut self.after,
-            "before" => &mut self.before,
-            "limit" => &mut self.limit,
-            _ => return None,
-        })
-    }
-}
-
-fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let repeated = FieldsSeed(fields)
-        .deserialize(&mut reader)
-        .and_then(|repeated| reader.end().map(|()| repeated));
-    match repeated {
-        Ok(None) => Ok(()),
-        Ok(Some(name)) => Err(Problem::new(format!(
-            "the field {:?} stands there twice",
-            shortened(&name)
-        ))),
-        Err(error) => {
-            let mut message = error.to_string();
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-            Err(Problem::new(message))
-        }
-    }
-}
-
-/// Fills the fields, and gives a name that stands there twice. All is read even then: the `id` may come last.
-struct FieldsSeed<'f, 'a>(&'f mut Fields<'a>);
-
-impl<'a> DeserializeSeed<'a> for FieldsSeed<'_, 'a> {
-    type Value = Option<Cow<'a, str>>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
-    type Value = Option<Cow<'a, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut unknown: HashSet<Cow<'a, str>> = HashSet::new();
-        let mut twice = None;
-        while let Some(Key(name)) = map.next_key::<Key<'a>>()? {
-            let value = map.next_value::<&'a RawValue>()?;
-            let repeated = match self.0.slot(&name) {
-                Some(slot) => slot.replace(value).is_some(),
-                None => !unknown.insert(name.clone()),
-            };
-            if repeated {
-                twice = Some(name);
-            }
-        }
-        Ok(twice)
-    }
-}
-
-/// An object's key, borrowed where it has no escapes.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> serde::Deserialize<'de> for Key<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field name")
-            }
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(name)))
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(KeyVisitor)
     }
 }
 
@@ -422,9 +269,4 @@ fn depth(json: &str) -> usize {
         }
     }
     deepest
-}
-
-/// The beginning of what a client sent, for an error message.
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(32)]
 }

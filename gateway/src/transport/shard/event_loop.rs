@@ -142,6 +142,9 @@ impl Shard {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            // The clock moves before anything is stamped with it; what is due waits until sockets
+            // were read, so that a sign of life counts that came while this thread was held up.
+            self.wheel.advance(Instant::now(), &mut self.due);
             for event in &events {
                 if event.token() == WAKER {
                     continue;
@@ -289,18 +292,18 @@ impl Shard {
     }
 
     fn look_at_due(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.advance(Instant::now(), &mut due);
-        if !due.is_empty() {
-            for (slot, generation) in due.drain(..) {
-                if Self::is_arrival(slot) {
-                    self.lose_patience(slot, generation);
-                } else {
-                    self.look_at(slot, generation);
-                }
-            }
-            self.look_at_waiting();
+        if self.due.is_empty() {
+            return;
         }
+        let mut due = std::mem::take(&mut self.due);
+        for (slot, generation) in due.drain(..) {
+            if Self::is_arrival(slot) {
+                self.lose_patience(slot, generation);
+            } else {
+                self.look_at(slot, generation);
+            }
+        }
+        self.look_at_waiting();
         self.due = due;
     }
 }

@@ -4,7 +4,7 @@
 //! - [`arrival`] hears a new socket's handshake.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes.
-//! - [`rooms`] fans messages out to a room's members, in slices, rooms in turn.
+//! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
 //! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
 
@@ -16,6 +16,7 @@ pub mod command;
 mod connection;
 mod encoding;
 pub mod event_loop;
+mod fan_out;
 pub mod handle;
 mod inbound;
 mod live;

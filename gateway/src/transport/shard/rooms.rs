@@ -1,4 +1,4 @@
-//! A room's members on one shard, and the fan-out to them.
+//! A room's members on one shard, and the order of what happens in it.
 //!
 //! Each room has a queue: batches of messages, and everything whose place among them matters. A batch goes out in
 //! slices, and rooms with something in their queue take turns, so that a large room delays a small one by a slice only.
@@ -6,50 +6,39 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::backlog::Chunk;
 use super::batch::Batch;
-use super::encoding::Encoding;
 use super::event_loop::Shard;
+use super::fan_out::FanOut;
 use crate::broker::GapReason;
 use crate::hub::Address;
-use crate::names::{ConnectionId, Epoch, Offset, RoomName};
+use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::{PresenceChange, RequestId, Subscribed};
 use crate::session::MembershipState;
-use crate::transport::websocket::deflate::Deflater;
-
-/// Most writes of a slice (DESIGN §5, Fairness).
-const SLICE_WRITES: usize = 256;
-/// Longest slice.
-const SLICE_TIME: Duration = Duration::from_millis(1);
-/// Writes between two looks at the clock.
-const LOOK_EVERY: usize = 32;
-/// Batches that are joined into one write at most.
-const JOINED_BYTES: usize = 64 * 1024;
 
 /// The rooms that connections of this shard are in.
 #[derive(Default)]
 pub struct Rooms {
     keys: HashMap<RoomName, usize>,
-    rooms: Slab<Room>,
+    pub(super) rooms: Slab<Room>,
     /// Rooms with something in their queue, in turn.
-    active: VecDeque<usize>,
+    pub(super) active: VecDeque<usize>,
 }
 
-struct Room {
-    name: RoomName,
-    members: Vec<Member>,
-    queue: VecDeque<Item>,
-    fan_out: Option<FanOut>,
+/// One of them.
+pub(super) struct Room {
+    pub(super) name: RoomName,
+    pub(super) members: Vec<Member>,
+    pub(super) queue: VecDeque<Item>,
+    pub(super) fan_out: Option<FanOut>,
 }
 
 /// A live subscription.
 #[derive(Clone, Copy)]
-struct Member {
-    slot: u32,
+pub(super) struct Member {
+    pub(super) slot: u32,
     presence: bool,
 }
 
@@ -81,20 +70,6 @@ pub enum Item {
     Presence(Arc<PresenceChange>),
     /// Messages were missed.
     Gap(GapReason, Option<(Epoch, Offset)>),
-}
-
-/// Batches on their way to the members.
-struct FanOut {
-    batches: Vec<Arc<Batch>>,
-    /// Members before this one have them.
-    cursor: usize,
-    messages: u64,
-    weight: usize,
-    received: Instant,
-    /// Connections that asked to be left out of some message.
-    skips: Vec<ConnectionId>,
-    /// All frames, by encoding.
-    frames: Vec<(Encoding, Chunk)>,
 }
 
 impl Rooms {
@@ -160,7 +135,7 @@ impl Rooms {
         moved
     }
 
-    fn forget_if_idle(&mut self, key: usize) {
+    pub(super) fn forget_if_idle(&mut self, key: usize) {
         let room = &self.rooms[key];
         if room.members.is_empty() && !room.is_busy() {
             let room = self.rooms.remove(key);
@@ -170,61 +145,8 @@ impl Rooms {
 }
 
 impl Room {
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.fan_out.is_some() || !self.queue.is_empty()
-    }
-}
-
-impl FanOut {
-    /// Takes the batches at the front of a queue together.
-    fn next(queue: &mut VecDeque<Item>) -> Option<Self> {
-        let mut batches: Vec<Arc<Batch>> = Vec::with_capacity(1);
-        let mut weight = 0;
-        while let Some(Item::Messages(batch)) = queue.front() {
-            if !batches.is_empty() && weight + batch.weight() > JOINED_BYTES {
-                break;
-            }
-            weight += batch.weight();
-            batches.push(batch.clone());
-            queue.pop_front();
-        }
-        let received = batches.first()?.received();
-        let all = || batches.iter().flat_map(|batch| batch.messages());
-        let skips = all().filter_map(|message| message.skip).collect();
-        let messages = all().count() as u64;
-        Some(Self {
-            batches,
-            cursor: 0,
-            messages,
-            weight,
-            received,
-            skips,
-            frames: Vec::new(),
-        })
-    }
-
-    fn frames(
-        &mut self,
-        encoding: Encoding,
-        deflater: &mut Deflater,
-        joined: impl FnOnce(Vec<u8>) -> Chunk,
-    ) -> &Chunk {
-        let known = self.frames.iter().position(|(other, _)| *other == encoding);
-        let index = known.unwrap_or_else(|| {
-            let chunk = match self.batches.as_slice() {
-                [batch] => batch.chunk(encoding, deflater).clone(),
-                batches => {
-                    let mut bytes = Vec::new();
-                    for batch in batches {
-                        bytes.extend_from_slice(batch.chunk(encoding, deflater).bytes());
-                    }
-                    joined(bytes)
-                }
-            };
-            self.frames.push((encoding, chunk));
-            self.frames.len() - 1
-        });
-        &self.frames[index].1
     }
 }
 
@@ -247,96 +169,7 @@ impl Shard {
         self.rooms.rooms[key].queue.push_back(item);
     }
 
-    /// One slice of the room whose turn it is.
-    pub(super) fn fan_out_slice(&mut self) {
-        self.flush_out(); // the ack of a subscription comes before its messages
-        let Some(key) = self.rooms.active.pop_front() else {
-            return;
-        };
-        if self.slice(key) {
-            self.finish_fan_out(key);
-        }
-        let name = self.rooms.rooms[key].name.clone();
-        // What follows the batches and is no batch itself is done at once.
-        while room_is_between(&self.rooms.rooms[key]) {
-            let Some(item) = self.rooms.rooms[key].queue.pop_front() else {
-                break;
-            };
-            self.do_item(&name, item);
-            if !self.rooms.rooms.contains(key) {
-                return;
-            }
-        }
-        if self.rooms.rooms[key].is_busy() {
-            self.rooms.active.push_back(key);
-        } else {
-            self.rooms.forget_if_idle(key);
-        }
-    }
-
-    /// Writes to members until the slice or the members end; gives whether all have the messages.
-    fn slice(&mut self, key: usize) -> bool {
-        let room = &mut self.rooms.rooms[key];
-        if room.fan_out.is_none() {
-            room.fan_out = FanOut::next(&mut room.queue);
-        }
-        let Some(fan_out) = &mut room.fan_out else {
-            return true;
-        };
-        let (now, memory) = (self.wheel.now(), &self.memory);
-        let started = Instant::now();
-        let (mut writes, mut delivered, mut bytes) = (0, 0, 0);
-        while writes < SLICE_WRITES && fan_out.cursor < room.members.len() {
-            if writes % LOOK_EVERY == LOOK_EVERY - 1 && started.elapsed() > SLICE_TIME {
-                break;
-            }
-            let slot = room.members[fan_out.cursor].slot;
-            fan_out.cursor += 1;
-            writes += 1;
-            let Some(connection) = self.connections.get_mut(slot as usize) else {
-                continue;
-            };
-            if !connection.receives() {
-                continue;
-            }
-            if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection())
-            {
-                let joined = |bytes| Chunk::new(bytes, memory.clone());
-                let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
-                bytes += connection.write(frames, now);
-            } else {
-                let mut own = Vec::new();
-                for batch in &fan_out.batches {
-                    let id = connection.session.connection();
-                    batch.encode_without(id, connection.encoding, &mut self.deflater, &mut own);
-                }
-                if !own.is_empty() {
-                    bytes += connection.write_private(&own, memory, now);
-                }
-            }
-            delivered += 1;
-            if connection.backlog.is_some() || !connection.receives() {
-                self.troubled.push(slot);
-            }
-        }
-        let messages = fan_out.messages;
-        let done = fan_out.cursor >= room.members.len();
-        self.metrics.messages_out.add(delivered * messages);
-        self.metrics.bytes_out.add(bytes as u64);
-        self.metrics
-            .delivery
-            .observe(fan_out.received.elapsed(), delivered * messages);
-        self.look_at_troubled();
-        done
-    }
-
-    fn finish_fan_out(&mut self, key: usize) {
-        if let Some(fan_out) = self.rooms.rooms[key].fan_out.take() {
-            self.taken(fan_out.weight);
-        }
-    }
-
-    fn do_item(&mut self, name: &RoomName, item: Item) {
+    pub(super) fn do_item(&mut self, name: &RoomName, item: Item) {
         match item {
             Item::Messages(batch) => self.taken(batch.weight()),
             Item::Subscribed {
@@ -387,17 +220,10 @@ impl Shard {
     }
 }
 
-/// Whether the next item of a room's queue is no batch, and no batch is on its way.
-fn room_is_between(room: &Room) -> bool {
-    room.fan_out.is_none()
-        && room
-            .queue
-            .front()
-            .is_some_and(|item| !matches!(item, Item::Messages(_)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn name() -> RoomName {

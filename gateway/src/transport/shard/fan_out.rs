@@ -1,0 +1,189 @@
+//! Fan-out in slices: a room's batches go to its members, so many at a time, and then it is another room's turn.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backlog::Chunk;
+use super::batch::Batch;
+use super::encoding::Encoding;
+use super::event_loop::Shard;
+use super::rooms::{Item, Room};
+use crate::names::ConnectionId;
+use crate::transport::websocket::deflate::Deflater;
+
+/// Most writes of a slice (DESIGN §5, Fairness).
+const SLICE_WRITES: usize = 256;
+/// Longest slice.
+const SLICE_TIME: Duration = Duration::from_millis(1);
+/// Writes between two looks at the clock.
+const LOOK_EVERY: usize = 32;
+/// Batches that are joined into one write at most.
+const JOINED_BYTES: usize = 64 * 1024;
+
+/// Batches on their way to the members.
+pub(super) struct FanOut {
+    pub(super) batches: Vec<Arc<Batch>>,
+    /// Members before this one have them.
+    pub(super) cursor: usize,
+    pub(super) messages: u64,
+    pub(super) weight: usize,
+    pub(super) received: Instant,
+    /// Connections that asked to be left out of some message.
+    pub(super) skips: Vec<ConnectionId>,
+    /// All frames, by encoding.
+    pub(super) frames: Vec<(Encoding, Chunk)>,
+}
+
+impl FanOut {
+    /// Takes the batches at the front of a queue together.
+    fn next(queue: &mut VecDeque<Item>) -> Option<Self> {
+        let mut batches: Vec<Arc<Batch>> = Vec::with_capacity(1);
+        let mut weight = 0;
+        while let Some(Item::Messages(batch)) = queue.front() {
+            if !batches.is_empty() && weight + batch.weight() > JOINED_BYTES {
+                break;
+            }
+            weight += batch.weight();
+            batches.push(batch.clone());
+            queue.pop_front();
+        }
+        let received = batches.first()?.received();
+        let all = || batches.iter().flat_map(|batch| batch.messages());
+        let skips = all().filter_map(|message| message.skip).collect();
+        let messages = all().count() as u64;
+        Some(Self {
+            batches,
+            cursor: 0,
+            messages,
+            weight,
+            received,
+            skips,
+            frames: Vec::new(),
+        })
+    }
+
+    fn frames(
+        &mut self,
+        encoding: Encoding,
+        deflater: &mut Deflater,
+        joined: impl FnOnce(Vec<u8>) -> Chunk,
+    ) -> &Chunk {
+        let known = self.frames.iter().position(|(other, _)| *other == encoding);
+        let index = known.unwrap_or_else(|| {
+            let chunk = match self.batches.as_slice() {
+                [batch] => batch.chunk(encoding, deflater).clone(),
+                batches => {
+                    let mut bytes = Vec::new();
+                    for batch in batches {
+                        bytes.extend_from_slice(batch.chunk(encoding, deflater).bytes());
+                    }
+                    joined(bytes)
+                }
+            };
+            self.frames.push((encoding, chunk));
+            self.frames.len() - 1
+        });
+        &self.frames[index].1
+    }
+}
+
+impl Shard {
+    /// One slice of the room whose turn it is.
+    pub(super) fn fan_out_slice(&mut self) {
+        self.flush_out(); // the ack of a subscription comes before its messages
+        let Some(key) = self.rooms.active.pop_front() else {
+            return;
+        };
+        if self.slice(key) {
+            self.finish_fan_out(key);
+        }
+        let name = self.rooms.rooms[key].name.clone();
+        // What follows the batches and is no batch itself is done at once.
+        while room_is_between(&self.rooms.rooms[key]) {
+            let Some(item) = self.rooms.rooms[key].queue.pop_front() else {
+                break;
+            };
+            self.do_item(&name, item);
+            if !self.rooms.rooms.contains(key) {
+                return;
+            }
+        }
+        if self.rooms.rooms[key].is_busy() {
+            self.rooms.active.push_back(key);
+        } else {
+            self.rooms.forget_if_idle(key);
+        }
+    }
+
+    /// Writes to members until the slice or the members end; gives whether all have the messages.
+    fn slice(&mut self, key: usize) -> bool {
+        let room = &mut self.rooms.rooms[key];
+        if room.fan_out.is_none() {
+            room.fan_out = FanOut::next(&mut room.queue);
+        }
+        let Some(fan_out) = &mut room.fan_out else {
+            return true;
+        };
+        let (now, memory) = (self.wheel.now(), &self.memory);
+        let started = Instant::now();
+        let (mut writes, mut delivered, mut bytes) = (0, 0, 0);
+        while writes < SLICE_WRITES && fan_out.cursor < room.members.len() {
+            if writes % LOOK_EVERY == LOOK_EVERY - 1 && started.elapsed() > SLICE_TIME {
+                break;
+            }
+            let slot = room.members[fan_out.cursor].slot;
+            fan_out.cursor += 1;
+            writes += 1;
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                continue;
+            };
+            if !connection.receives() {
+                continue;
+            }
+            if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection())
+            {
+                let joined = |bytes| Chunk::new(bytes, memory.clone());
+                let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
+                bytes += connection.write(frames, now);
+            } else {
+                let mut own = Vec::new();
+                for batch in &fan_out.batches {
+                    let id = connection.session.connection();
+                    batch.encode_without(id, connection.encoding, &mut self.deflater, &mut own);
+                }
+                if !own.is_empty() {
+                    bytes += connection.write_private(&own, memory, now);
+                }
+            }
+            delivered += 1;
+            if connection.backlog.is_some() || !connection.receives() {
+                self.troubled.push(slot);
+            }
+        }
+        let messages = fan_out.messages;
+        let done = fan_out.cursor >= room.members.len();
+        self.metrics.messages_out.add(delivered * messages);
+        self.metrics.bytes_out.add(bytes as u64);
+        self.metrics
+            .delivery
+            .observe(fan_out.received.elapsed(), delivered * messages);
+        self.look_at_troubled();
+        done
+    }
+
+    fn finish_fan_out(&mut self, key: usize) {
+        if let Some(fan_out) = self.rooms.rooms[key].fan_out.take() {
+            self.taken(fan_out.weight);
+        }
+    }
+}
+
+/// Whether the next item of a room's queue is no batch, and no batch is on its way.
+fn room_is_between(room: &Room) -> bool {
+    room.fan_out.is_none()
+        && room
+            .queue
+            .front()
+            .is_some_and(|item| !matches!(item, Item::Messages(_)))
+}
