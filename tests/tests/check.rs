@@ -180,3 +180,22 @@ fn the_smallest_manifest_and_all_examples_pass() {
     }
     assert!(count >= 2);
 }
+
+#[test]
+fn a_gateway_is_not_started_with_a_bad_manifest_and_says_all_that_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("channel.yaml");
+    std::fs::write(&file, WRONG).unwrap();
+    let anywhere = "127.0.0.1:0";
+    let output = Command::new(binary())
+        .arg(&file)
+        .args(["--listen", anywhere, "--internal", anywhere])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "it never listened");
+    let told = String::from_utf8(output.stderr).unwrap();
+    for part in ["messageSize", "mesagesPerSecond", "handler"] {
+        line_with(&told, part);
+    }
+}

@@ -67,27 +67,6 @@ fn the_internal_paths_are_not_on_the_public_port() {
 }
 
 #[test]
-fn a_gateway_that_starts_with_a_bad_manifest_stays_unready_with_the_reason_until_it_is_mended() {
-    scenario(60, async {
-        let bad = Manifest::unhurried().limits(json!({"messageSize": "64Kx"}));
-        let gateway = Gateway::start(&bad).await;
-        let answer = gateway.get("/readyz").await;
-        assert_eq!(answer.status, 503);
-        assert!(answer.body.contains("messageSize"), "{answer:?}");
-        assert_eq!(gateway.get("/livez").await.status, 200, "no crash loop");
-        let error = gateway.status().await["configError"].clone();
-        assert!(error.as_str().unwrap().contains("messageSize"), "{error}");
-        assert_eq!(gateway.try_client("").await.unwrap_err().status, 503);
-        gateway.replace(&Manifest::unhurried().yaml());
-        until("a ready gateway", || async {
-            (gateway.get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
-        gateway.client().await.publish("lobby", json!(1)).await;
-    });
-}
-
-#[test]
 fn status_and_metrics_count_connections_rooms_messages_and_bytes() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried().history(10)).await;

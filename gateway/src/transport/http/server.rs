@@ -133,8 +133,14 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
     } = passed_on;
     match TcpStream::from_std(stream) {
         Ok(stream) => {
-            let stream = Rewind::new(stream, heard);
-            tokio::spawn(converse(Arc::clone(public), stream, peer, slot));
+            let public = Arc::clone(public);
+            tokio::spawn(async move {
+                // The request may be here in full. An answer that can't be written at once is lost
+                // where the parser ends the connection with it, as it does for headers over bound.
+                if stream.writable().await.is_ok() {
+                    converse(public, Rewind::new(stream, heard), peer, slot).await;
+                }
+            });
         }
         Err(error) => tracing::warn!(%error, %peer, "a socket can't be watched"),
     }
