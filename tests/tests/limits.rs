@@ -157,6 +157,24 @@ fn a_flood_of_faulty_frames_ends_in_a_close() {
 }
 
 #[test]
+fn a_flood_of_questions_that_a_room_has_no_answer_to_ends_in_a_close() {
+    for question in ["history", "presence"] {
+        scenario(60, async {
+            let manifest =
+                Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 10}));
+            let gateway = Gateway::start(&manifest).await;
+            let mut flooder = gateway.client().await;
+            for _ in 0..100 {
+                flooder
+                    .send(json!({"type": question, "room": "lobby"}))
+                    .await;
+            }
+            assert_eq!(flooder.closed().await, (4101, "rate_limited".to_owned()));
+        });
+    }
+}
+
+#[test]
 fn a_plain_client_over_the_rate_is_closed_with_the_code() {
     scenario(60, async {
         let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 3}));
