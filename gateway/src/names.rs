@@ -101,8 +101,22 @@ impl fmt::Debug for UserId {
 }
 
 /// 128 random bits that name one connection; written as `~` and 22 characters of base64url.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ConnectionId([u8; 16]);
+
+/// In the order of the written forms, byte for byte, so that clients can sort as the server does.
+impl Ord for ConnectionId {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let (mut one, mut two) = ([0; 22], [0; 22]);
+        encode_128(&self.0, &mut one).cmp(encode_128(&other.0, &mut two))
+    }
+}
+
+impl PartialOrd for ConnectionId {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl ConnectionId {
     /// Draws a new id.
@@ -224,6 +238,14 @@ mod tests {
         assert_eq!(ConnectionId::parse(&id.to_string()), Some(id));
         assert_eq!(ConnectionId::parse("~short"), None);
         assert_eq!(ConnectionId::parse(&id.to_string()[1..]), None);
+    }
+
+    #[test]
+    fn connection_ids_sort_as_their_written_forms_do() {
+        for _ in 0..1000 {
+            let (one, two) = (ConnectionId::random(), ConnectionId::random());
+            assert_eq!(one.cmp(&two), one.to_string().cmp(&two.to_string()));
+        }
     }
 
     #[test]
