@@ -8,10 +8,11 @@ use linnet_tests::raw::{Heard, text};
 const MIB: u64 = 1 << 20;
 const ROOMS: usize = 100_000;
 const EACH: usize = 100;
-const WRITERS: usize = 4;
+/// So many that none of them comes near the largest rate a manifest can allow.
+const WRITERS: usize = 16;
 
 /// How many rooms of a writer are under way: enough to keep the gateway busy, too few to fill its queues.
-const UNDER_WAY: usize = 20;
+const UNDER_WAY: usize = 8;
 
 /// Publishes [`EACH`] messages to every room of `rooms`; the last of a room asks for an ack.
 async fn fill(addr: std::net::SocketAddr, rooms: std::ops::Range<usize>) {
@@ -27,12 +28,18 @@ async fn fill(addr: std::net::SocketAddr, rooms: std::ops::Range<usize>) {
         batch.extend(publish(r#","id":1"#));
         raw.send(&batch).await;
         if room >= rooms.start + UNDER_WAY {
-            assert_eq!(raw.read_json().await["type"], "ack");
+            taken(&mut raw).await;
         }
     }
     for _ in 0..UNDER_WAY {
-        assert_eq!(raw.read_json().await["type"], "ack");
+        taken(&mut raw).await;
     }
+}
+
+/// The next answer, which must be an ack.
+async fn taken(raw: &mut Raw) {
+    let answer = raw.read_json().await;
+    assert_eq!(answer["type"], "ack", "{answer}");
 }
 
 async fn resume(client: &mut Client, room: &str, position: &Position) -> Value {
