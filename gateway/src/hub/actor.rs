@@ -66,8 +66,8 @@ trait Drive: Send {
     fn turn(&mut self) -> (usize, usize);
     /// Whether the broker has something.
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()>;
-    /// Lets go messages that are too old.
-    fn expire(&mut self);
+    /// Lets go some of the messages that are too old; gives whether there are more.
+    fn expire(&mut self) -> bool;
 }
 
 struct Driven<B, O> {
@@ -164,15 +164,18 @@ impl HubHandle {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks = 0u32;
+        let mut expiring = false;
         loop {
             tokio::select! {
                 () = poll_fn(|context| self.poll_broker(context)) => {}
-                _ = tick.tick() => ticks = ticks.wrapping_add(1),
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    expiring |= ticks.is_multiple_of(EXPIRY_TICKS);
+                }
+                () = std::future::ready(()), if expiring => {}
             }
             if let Some(mut hub) = self.lock() {
-                if ticks.is_multiple_of(EXPIRY_TICKS) {
-                    hub.expire();
-                }
+                expiring = expiring && hub.expire();
                 let (inputs, bytes) = hub.turn();
                 drop(hub);
                 self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
@@ -236,8 +239,8 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
         self.hub.broker().poll_events(context, &mut self.events)
     }
 
-    fn expire(&mut self) {
-        self.hub.expire();
+    fn expire(&mut self) -> bool {
+        self.hub.expire()
     }
 }
 

@@ -59,6 +59,13 @@ pub enum CommandKind {
         /// The entry in the room's presence.
         member: Member,
     },
+    /// The entry in the presence of a room that the connection is in, as [`super::Delivery::Enlist`] asks for it.
+    Join {
+        /// The room.
+        room: RoomName,
+        /// The entry.
+        member: Member,
+    },
     /// Leave a room.
     Unsubscribe {
         /// The room.

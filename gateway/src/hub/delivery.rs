@@ -73,6 +73,13 @@ pub enum Delivery {
         /// The change.
         change: Arc<PresenceChange>,
     },
+    /// The room tells of members from now on: [`super::CommandKind::Join`] is wanted of those who are in it.
+    Enlist {
+        /// The room.
+        room: RoomName,
+        /// Who is in it.
+        to: Vec<Address>,
+    },
     /// Messages were missed, for all subscribers.
     Gap {
         /// The room.
@@ -146,6 +153,7 @@ impl Delivery {
                 ..
             } => 256 + page(&history.messages),
             Self::Direct { message, .. } => message.data.len(),
+            Self::Enlist { to, .. } => 256 + size_of_val(to.as_slice()),
             _ => 256,
         }
     }

@@ -14,9 +14,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         self.position = last;
         self.floor = last;
         if again {
-            self.ring_bytes = 0;
             for room in self.rooms.values_mut() {
-                room.ring = Ring::new(last);
+                self.rings.change(room, |ring| *ring = Ring::new(last));
             }
             self.lost(None, GapReason::EpochChanged);
         }
@@ -33,8 +32,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let names = room.map_or_else(|| self.rooms.keys().cloned().collect(), |name| vec![name]);
         for name in names {
             if let Some(room) = self.rooms.get_mut(&name) {
-                self.ring_bytes -= room.ring.footprint();
-                room.ring.clear(self.position);
+                self.rings.change(room, |ring| ring.clear(self.position));
                 self.tell_gap(&name, reason);
                 self.forget_if_idle(&name);
             }

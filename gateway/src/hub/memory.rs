@@ -1,18 +1,20 @@
 //! What stays in memory: which rooms are there, and which messages they keep.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::delivery::Outlet;
+use super::delivery::{Delivery, Outlet};
 use super::presence::MERGE;
 use super::ring::Ring;
 use super::room::Room;
 use super::state::Hub;
 use crate::broker::{Broker, GapReason};
-use crate::config::{Channel, History};
+use crate::config::{Channel, History, PresenceMode};
 use crate::message::Message;
 use crate::names::{Offset, RoomName};
+
+/// Rooms and messages that one call of [`Hub::expire`] looks at and lets go, so that a turn stays short.
+const EXPIRY_SLICE: usize = 1000;
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
     /// The room in memory, made if it is not there.
@@ -23,48 +25,37 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             .or_insert_with(|| Room::new(name.clone(), &channel.rules, shards, floor))
     }
 
-    pub(super) fn keep(
-        &mut self,
-        name: &RoomName,
-        message: Arc<Message>,
-        stamp: u64,
-        history: History,
-    ) {
+    pub(super) fn keep(&mut self, name: &RoomName, message: Arc<Message>, history: History) {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        let before = room.ring.footprint();
-        room.ring.expire(message.timestamp, history.max_age);
-        room.ring.push(message, history.max_messages_per_room);
-        self.ring_bytes = self.ring_bytes + room.ring.footprint() - before;
-        if !room.queued {
-            room.queued = true;
-            self.lru.add(stamp, name.clone());
-        }
+        self.rings.change(room, |ring| {
+            ring.expire(message.timestamp, history.max_age);
+            ring.push(message, history.max_messages_per_room);
+        });
         self.bound_rings();
     }
 
-    /// Lets go messages that are too old, of the rooms used least recently. Rooms in use do so with each message.
-    pub fn expire(&mut self) {
+    /// Lets go a slice of the messages that are too old. Gives whether there are more.
+    pub fn expire(&mut self) -> bool {
         let Some(history) = self.channel.history else {
-            return;
+            return false;
         };
-        let old = unix_milliseconds().saturating_sub(history.max_age.as_millis() as u64);
-        // Bounded per call, so that a turn stays short.
-        for _ in 0..1000 {
-            let rooms = &mut self.rooms;
-            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
-                return;
+        let now = unix_milliseconds();
+        let old = now.saturating_sub(history.max_age.as_millis() as u64);
+        let mut left = EXPIRY_SLICE;
+        while left > 0 {
+            let Some(name) = self.rings.older_than(old) else {
+                return false;
             };
-            let Some(room) = self.rooms.get(&name) else {
-                continue;
+            let Some(room) = self.rooms.get_mut(&name) else {
+                return false;
             };
-            if room.ring.newest().is_some_and(|newest| newest >= old) {
-                self.lru.put_back(room.used, name);
-                return;
-            }
-            self.drop_ring(&name);
+            let gone = self.rings.expire(room, now, history.max_age);
+            left = left.saturating_sub(1 + gone);
+            self.forget_if_idle(&name);
         }
+        true
     }
 
     /// Lets go what is too old of a room that is about to be read.
@@ -72,16 +63,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let (Some(history), Some(room)) = (self.channel.history, self.rooms.get_mut(name)) else {
             return;
         };
-        let before = room.ring.footprint();
-        room.ring.expire(unix_milliseconds(), history.max_age);
-        self.ring_bytes = self.ring_bytes + room.ring.footprint() - before;
+        self.rings
+            .expire(room, unix_milliseconds(), history.max_age);
     }
 
     /// Drops the rings that were used least recently until all fit `historyMemory`.
     pub(super) fn bound_rings(&mut self) {
-        while self.ring_bytes > self.channel.limits.history_memory {
-            let rooms = &mut self.rooms;
-            let Some(name) = self.lru.take(|name| last_use(rooms, name)) else {
+        while self.rings.bytes() > self.channel.limits.history_memory {
+            let Some(name) = self.rings.least_recently_used(&mut self.rooms) else {
                 return;
             };
             self.drop_ring(&name);
@@ -93,9 +82,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
-        self.ring_bytes -= room.ring.footprint();
-        room.ring.clear(Offset(0));
-        room.queued = false;
+        self.rings.change(room, |ring| ring.clear(Offset(0)));
         self.forget_if_idle(name);
     }
 
@@ -111,20 +98,22 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             .channel
             .history
             .map_or(0, |history| history.max_messages_per_room);
-        let mut begun = Vec::new();
+        let (mut begun, mut enlisting) = (Vec::new(), Vec::new());
         for room in self.rooms.values_mut() {
-            let was_stored = room.stored;
+            let (was_stored, told) = (room.stored, room.presence_mode != PresenceMode::Off);
             room.apply(&self.channel.rules);
-            let before = room.ring.footprint();
-            match (was_stored, room.stored) {
-                (false, true) => {
-                    room.ring = Ring::new(self.position);
-                    begun.push(room.name.clone());
-                }
-                (true, false) => room.ring.clear(self.position),
-                _ => room.ring.truncate(max),
+            let (stored, position) = (room.stored, self.position);
+            self.rings.change(room, |ring| match (was_stored, stored) {
+                (false, true) => *ring = Ring::new(position),
+                (true, false) => ring.clear(position),
+                _ => ring.truncate(max),
+            });
+            if stored && !was_stored {
+                begun.push(room.name.clone());
             }
-            self.ring_bytes = self.ring_bytes - before + room.ring.footprint();
+            if !told && room.presence_mode != PresenceMode::Off {
+                enlisting.push(room.name.clone());
+            }
             if room.presence.is_some() {
                 self.presence_due
                     .push_back((now + MERGE, room.name.clone()));
@@ -134,6 +123,20 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         self.forget_idle();
         for name in begun {
             self.tell_gap(&name, GapReason::EpochChanged); // its subscribers know no position yet
+        }
+        for name in enlisting {
+            self.enlist(name);
+        }
+    }
+
+    /// Asks for the presence entries of all who are in a room already.
+    fn enlist(&mut self, room: RoomName) {
+        let Some(addresses) = self.rooms.get(&room).map(Room::addresses) else {
+            return;
+        };
+        for (shard, to) in addresses {
+            let room = room.clone();
+            self.outlet.send(shard, Delivery::Enlist { room, to });
         }
     }
 
@@ -155,12 +158,6 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             self.floor = self.floor.max(room.ring.floor());
         }
     }
-}
-
-fn last_use(rooms: &mut HashMap<RoomName, Room>, name: &RoomName) -> Option<u64> {
-    let room = rooms.get_mut(name).filter(|room| room.queued)?;
-    room.queued = !room.ring.is_empty(); // an empty one is queued again with its next message
-    room.queued.then_some(room.used)
 }
 
 pub(super) fn unix_milliseconds() -> u64 {

@@ -82,7 +82,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         } else if !self.rooms.contains_key(&message.room) {
             return;
         }
-        let stamp = self.lru.stamp();
+        let stamp = self.rings.stamp();
         let history = self.channel.history;
         let room = self.room(&message.room);
         let (name, stored) = (room.name.clone(), room.stored);
@@ -94,7 +94,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
         }
         match (message.offset, history) {
-            (Some(_), Some(history)) if stored => self.keep(&name, message, stamp, history),
+            (Some(_), Some(history)) if stored => self.keep(&name, message, history),
             (Some(_), _) => self.forget_if_idle(&name), // the room has stopped keeping meanwhile
             (None, _) => {}
         }

@@ -20,10 +20,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         range: HistoryRange,
         limit: usize,
     ) {
-        if !self.channel.rules.for_room(name.as_str()).history {
+        let stored = match self.rooms.get(name) {
+            Some(room) => room.stored,
+            None => self.channel.rules.for_room(name.as_str()).history,
+        };
+        if !stored {
             return self.answer(to, id, Answer::Refused(ErrorCode::NoHistory));
         }
-        let stamp = self.lru.stamp();
+        let stamp = self.rings.stamp();
         self.expire_room(name);
         let page_bytes = self.page_bytes();
         let mut page = (Vec::new(), false);
@@ -52,13 +56,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         name: &RoomName,
         after: Option<ConnectionId>,
     ) {
-        let rule = self.channel.rules.for_room(name.as_str());
-        let presence = self.rooms.get(name).and_then(|room| room.presence.as_ref());
-        let answer = match (rule.presence, presence) {
-            (PresenceMode::Off, _) => Answer::Refused(ErrorCode::NoPresence),
-            (mode, Some(presence)) => {
-                Answer::Presence(presence.snapshot(mode, rule.max_members, after))
+        let (mode, max_members, presence) = match self.rooms.get(name) {
+            Some(room) => (room.presence_mode, room.max_members, room.presence.as_ref()),
+            None => {
+                let rule = self.channel.rules.for_room(name.as_str());
+                (rule.presence, rule.max_members, None)
             }
+        };
+        let answer = match (mode, presence) {
+            (PresenceMode::Off, _) => Answer::Refused(ErrorCode::NoPresence),
+            (mode, Some(presence)) => Answer::Presence(presence.snapshot(mode, max_members, after)),
             (PresenceMode::Count, None) => Answer::Presence(PresencePage {
                 version: 0,
                 members: PresenceMembers::Count(0),

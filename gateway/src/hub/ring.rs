@@ -15,7 +15,7 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 /// Bytes of a page that a message takes beside its payload and what its publisher says of itself.
 const BESIDE: usize = 128;
 /// Memory of a room that keeps messages, beside them: its entries in the hub's tables and the ring itself.
-const RING_FOOTPRINT: usize = 640;
+const RING_FOOTPRINT: usize = 704;
 /// Memory of a message's place in a ring that has grown by doubling.
 const SLOT_FOOTPRINT: usize = 16;
 
@@ -61,9 +61,9 @@ impl Ring {
         self.messages.is_empty()
     }
 
-    /// Timestamp of the newest message.
-    pub fn newest(&self) -> Option<u64> {
-        self.messages.back().map(|message| message.timestamp)
+    /// Timestamp of the oldest message.
+    pub fn oldest(&self) -> Option<u64> {
+        self.messages.front().map(|message| message.timestamp)
     }
 
     /// Adds the newest message and lets go what is over `max`.
@@ -83,8 +83,9 @@ impl Ring {
         }
     }
 
-    /// Lets go what is older than `max_age` at `now`, in milliseconds since the Unix epoch.
-    pub fn expire(&mut self, now: u64, max_age: Duration) {
+    /// Lets go what is older than `max_age` at `now`, in milliseconds since the Unix epoch. Gives how many messages went.
+    pub fn expire(&mut self, now: u64, max_age: Duration) -> usize {
+        let before = self.messages.len();
         let oldest = now.saturating_sub(max_age.as_millis() as u64);
         while self
             .messages
@@ -93,6 +94,7 @@ impl Ring {
         {
             self.pop();
         }
+        before - self.messages.len()
     }
 
     /// Lets go everything; nothing at or below `floor` can be proven complete from now on.

@@ -1,11 +1,12 @@
 //! One room, as the hub has it in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Address;
 use super::presence::Presence;
 use super::ring::Ring;
+use super::rings::Place;
 use crate::config::{PresenceMode, Rules};
 use crate::message::Message;
 use crate::names::{Offset, RoomName};
@@ -25,7 +26,7 @@ pub struct Room {
     subscribers: HashMap<Address, bool>,
     /// Live subscriptions per shard.
     live: Box<[u32]>,
-    /// The messages that it keeps.
+    /// The messages that it keeps; [`super::rings::Rings`] changes them.
     pub ring: Ring,
     /// Who is in it.
     pub presence: Option<Box<Presence>>,
@@ -33,8 +34,8 @@ pub struct Room {
     pub outgoing: Vec<Arc<Message>>,
     /// Stamp of the last use.
     pub used: u64,
-    /// Whether it stands in the queue of rooms with messages.
-    pub queued: bool,
+    /// Where it stands among the rooms with messages.
+    pub place: Option<Place>,
 }
 
 impl Room {
@@ -51,7 +52,7 @@ impl Room {
             presence: None,
             outgoing: Vec::new(),
             used: 0,
-            queued: false,
+            place: None,
         };
         room.apply(rules);
         room
@@ -89,6 +90,20 @@ impl Room {
     /// Live subscriptions per shard.
     pub fn live(&self) -> &[u32] {
         &self.live
+    }
+
+    /// All subscriptions, live or not, by shard.
+    pub fn addresses(&self) -> BTreeMap<u16, Vec<Address>> {
+        let mut addresses: BTreeMap<u16, Vec<Address>> = BTreeMap::new();
+        for address in self.subscribers.keys() {
+            addresses.entry(address.shard).or_default().push(*address);
+        }
+        addresses
+    }
+
+    /// Whether a connection has a subscription.
+    pub fn has(&self, address: Address) -> bool {
+        self.subscribers.contains_key(&address)
     }
 
     /// The shards with live subscriptions.

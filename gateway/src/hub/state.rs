@@ -4,15 +4,15 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 
 use super::command::{Address, Command, CommandKind};
 use super::delivery::{Answer, Delivery, Outlet};
 use super::directory::Directory;
-use super::lru::Lru;
 use super::presence::MERGE;
+use super::rings::Rings;
 use super::room::Room;
 use super::subscribing::Resume;
 use super::users::Users;
@@ -21,9 +21,6 @@ use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
 use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::{ErrorCode, RequestId};
-
-/// How often a full queue is looked at while somebody must be told that it was.
-const QUEUE_LOOK: Duration = Duration::from_millis(20);
 
 /// Rooms, users and what is on its way to the broker.
 pub struct Hub<B, O> {
@@ -42,8 +39,7 @@ pub struct Hub<B, O> {
     pub(super) position: Offset,
     /// Nothing above this offset is missing of any room that is not in memory.
     pub(super) floor: Offset,
-    pub(super) ring_bytes: usize,
-    pub(super) lru: Lru,
+    pub(super) rings: Rings,
     /// Rooms with messages for the shards in this turn.
     pub(super) outgoing: Vec<RoomName>,
     /// Shards whose queue was full for messages without history, and the rooms whose subscribers must be told.
@@ -92,8 +88,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             epoch: Epoch::random(), // until the broker tells its own
             position: Offset(0),
             floor: Offset(0),
-            ring_bytes: 0,
-            lru: Lru::default(),
+            rings: Rings::default(),
             outgoing: Vec::new(),
             missed: Vec::new(),
             received: Instant::now(),
@@ -162,6 +157,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 self.outlet
                     .send(from.shard, Delivery::Unsubscribed { to: from, id, room });
             }
+            CommandKind::Join { room, member } => self.join(from, room, member),
             CommandKind::Publish { message, key } => self.publish(from, id, message, key),
             CommandKind::Send { to, message } => self.send(from, id, &to, message),
             CommandKind::History { room, range, limit } => {
@@ -240,17 +236,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
         self.outlet.flush();
         self.metrics.rooms.set(self.rooms.len() as u64);
-        self.metrics.ring_bytes.set(self.ring_bytes as u64);
+        self.metrics.ring_bytes.set(self.rings.bytes() as u64);
     }
 
-    /// When [`tick`](Self::tick) has something to do.
-    pub fn deadline(&self) -> Option<Instant> {
-        let presence = self.presence_due.front().map(|(at, _)| *at);
-        let missed = (!self.missed.is_empty()).then(|| Instant::now() + QUEUE_LOOK);
-        presence.into_iter().chain(missed).min()
-    }
-
-    /// Does what is due.
+    /// Tells the presence that is due.
     pub fn tick(&mut self, now: Instant) {
         while self.presence_due.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, name)) = self.presence_due.pop_front() else {

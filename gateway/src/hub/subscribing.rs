@@ -34,7 +34,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         member: Member,
     ) {
         self.settle(to, &name);
-        let stamp = self.lru.stamp();
+        let stamp = self.rings.stamp();
         let (epoch, position) = (self.epoch.clone(), self.position);
         self.expire_room(&name);
         let page_bytes = self.page_bytes();
@@ -84,11 +84,6 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 return;
             }
         };
-        match recovered {
-            Some(true) => self.metrics.resumes_recovered.add(1),
-            Some(false) => self.metrics.resumes_lost.add(1),
-            None => {}
-        }
         self.enter(to, &name, !more, member);
         let outcome = Subscribed {
             position: stored.then_some((epoch, at)),
@@ -96,12 +91,28 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             messages,
             more,
         };
+        self.tell_subscribed(to, id, name, presence, outcome);
+    }
+
+    fn tell_subscribed(
+        &mut self,
+        to: Address,
+        id: Option<RequestId>,
+        room: RoomName,
+        presence: bool,
+        outcome: Subscribed,
+    ) {
+        match outcome.recovered {
+            Some(true) => self.metrics.resumes_recovered.add(1),
+            Some(false) => self.metrics.resumes_lost.add(1),
+            None => {}
+        }
         self.outlet.send(
             to.shard,
             Delivery::Subscribed {
                 to,
                 id,
-                room: name,
+                room,
                 presence,
                 outcome: Box::new(outcome),
             },
@@ -125,6 +136,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 room: name.clone(),
                 member,
             });
+        }
+    }
+
+    /// Somebody who was in the room before it told of members is one now.
+    pub(super) fn join(&mut self, from: Address, name: RoomName, member: Member) {
+        let room = self.rooms.get(&name);
+        if room.is_some_and(|room| room.presence_mode != PresenceMode::Off && room.has(from)) {
+            self.broker.submit(Request::Join { room: name, member });
         }
     }
 
@@ -192,34 +211,19 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));
         let recovered = page.is_some();
         let (messages, more) = page.map_or((Vec::new(), false), |page| (page.messages, page.more));
-        let counter = if recovered {
-            &self.metrics.resumes_recovered
-        } else {
-            &self.metrics.resumes_lost
-        };
-        counter.add(1);
         room.subscribe(to, !more);
         let last = messages
             .last()
             .and_then(|message| message.offset)
             .filter(|_| more);
         let position = room.stored.then(|| (epoch, last.unwrap_or(position)));
-        let outcome = Box::new(Subscribed {
+        let outcome = Subscribed {
             position,
             recovered: Some(recovered),
             messages,
             more,
-        });
-        self.outlet.send(
-            to.shard,
-            Delivery::Subscribed {
-                to,
-                id,
-                room: name,
-                presence,
-                outcome,
-            },
-        );
+        };
+        self.tell_subscribed(to, id, name, presence, outcome);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The hub, driven by hand: commands and events in, what it says in short lines out.
 
+mod attend;
 mod configuration;
 mod direct;
 mod gaps;

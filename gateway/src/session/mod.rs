@@ -124,6 +124,11 @@ impl Session {
         self.member.connection
     }
 
+    /// Its entry in the presence of rooms.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+
     /// The user of its token.
     pub fn user(&self) -> Option<&UserId> {
         self.member.user.as_ref()

@@ -265,6 +265,11 @@ impl Client {
         self.ask(1, kind)
     }
 
+    pub fn join(&self, name: &str) -> Command {
+        let (room, member) = (room(name), self.member());
+        self.ask(1, CommandKind::Join { room, member })
+    }
+
     pub fn unsubscribe(&self, name: &str) -> Command {
         self.ask(
             1,

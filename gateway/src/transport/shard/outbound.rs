@@ -49,6 +49,7 @@ impl Shard {
             Delivery::Presence { room, change } => {
                 self.in_room_order(&room, Item::Presence(change))
             }
+            Delivery::Enlist { room, to } => self.enlist(&room, &to),
             Delivery::Gap {
                 room,
                 reason,
@@ -173,6 +174,18 @@ impl Shard {
             rooms.remove(room);
         }
         self.ack(slot, id.as_ref(), AckBody::Done);
+    }
+
+    /// Tells the hub who it is that is in a room.
+    fn enlist(&mut self, room: &RoomName, to: &[Address]) {
+        for address in to {
+            let Some(slot) = self.find(*address) else {
+                continue;
+            };
+            let member = self.connections[slot as usize].session.member().clone();
+            let room = room.clone();
+            self.ask_hub(slot, None, CommandKind::Join { room, member });
+        }
     }
 
     pub(super) fn tell_presence(&mut self, room: &RoomName, change: &Arc<PresenceChange>) {

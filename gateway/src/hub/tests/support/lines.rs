@@ -71,6 +71,11 @@ fn sent(delivery: &Delivery) -> String {
             line + if outcome.more { " more" } else { "" }
         }
         Delivery::Unsubscribed { to, room, .. } => format!("{} left {room}", to.slot),
+        Delivery::Enlist { room, to } => {
+            let mut slots: Vec<u32> = to.iter().map(|address| address.slot).collect();
+            slots.sort_unstable();
+            format!("{room} enlist {slots:?}")
+        }
         Delivery::Presence { room, change } => match &change.kind {
             PresenceChangeKind::Members { join, leave } => {
                 format!(
