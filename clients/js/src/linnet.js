@@ -634,7 +634,7 @@ class Roster {
           if (this.#held !== held) return;
           if (TRY_AGAIN.has(error.code)) {
             this.#core.clock.setTimeout(
-              () => this.#held === held && this.start(link),
+              () => this.#held === held && ask(after),
               error.retryAfterMs ?? this.#core.backoff(1),
             );
           } else if (error.code !== 'lost') this.stop();
@@ -925,7 +925,12 @@ class Subscription {
           if (!page.more || page.messages.length === 0) return done();
           ask(page.messages[0].offset, missing - page.messages.length);
         },
-        (error) => error.code !== 'lost' && done(),
+        (error) => {
+          if (error.code === 'lost') return;
+          if (!TRY_AGAIN.has(error.code)) return done();
+          const again = () => entry === this.#entry && ask(before, missing);
+          this.#core.clock.setTimeout(again, error.retryAfterMs ?? this.#core.backoff(1));
+        },
       );
     };
     ask(ack.offset + 1, wanted);

@@ -44,6 +44,17 @@ test('a snapshot in pages, and what changed meanwhile', async (t) => {
   assert.equal(room.memberCount, 3);
 });
 
+test('a page over the rate is asked for again after the wait', async (t) => {
+  const { room, clock, peer, changed } = await watching(t);
+  peer.ack(await peer.expect('presence'), { version: 3, members: [member('~a')], more: true });
+  peer.refuse(await peer.expect('presence', { after: '~a' }), 'rate_limited', { retry_after_ms: 70 });
+  await clock.timer(70);
+  clock.advance(70);
+  peer.ack(await peer.expect('presence', { after: '~a' }), { version: 3, members: [member('~b')], more: false });
+  await changed();
+  assert.equal(room.memberCount, 2);
+});
+
 test('a jump in the version asks again', async (t) => {
   const { peer, events, changed } = await watching(t);
   peer.ack(await peer.expect('presence'), { version: 1, members: [member('~a')], more: false });

@@ -57,8 +57,8 @@ test('messages carry what the protocol says, bytes as bytes', async (t) => {
   assert.deepEqual((await second).data, Uint8Array.of(1, 2, 3));
 });
 
-test('earlier messages come first, live ones wait for them, none comes twice', async (t) => {
-  const { server, linnet } = await setup(t);
+test('earlier messages come first, live ones wait for them, none comes twice, also where one has to ask again', async (t) => {
+  const { server, clock, linnet } = await setup(t);
   const room = linnet.room('lobby');
   const seen = record(room);
   const subscribed = room.subscribe({ history: 150 });
@@ -71,6 +71,9 @@ test('earlier messages come first, live ones wait for them, none comes twice', a
     more: true,
   });
   peer.send(message('lobby', 202));
+  peer.refuse(await peer.expect('history', { before: 101, limit: 50 }), 'rate_limited', { retry_after_ms: 70 });
+  await clock.timer(70);
+  clock.advance(70);
   peer.ack(await peer.expect('history', { before: 101, limit: 50 }), {
     epoch: 'e',
     messages: numbers(51, 100).map((n) => stored(n)),

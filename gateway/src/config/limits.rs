@@ -57,6 +57,12 @@ impl Limits {
         }
     }
 
+    /// `history`, `presence`, `unsubscribe` and `ping` per second and connection, and how many of them may come at
+    /// once: beside some of any kind, who comes back asks for history and presence of each of its rooms.
+    pub fn questions_per_second(&self) -> u64 {
+        u64::from(self.messages_per_second) + 2 * self.rooms_per_connection as u64
+    }
+
     /// Largest frame that is read: over it the connection closes 1009 (PROTOCOL, Sizes).
     pub fn frame_size(&self) -> usize {
         self.message_size + self.message_size * 2 / 5 + 16 * 1024

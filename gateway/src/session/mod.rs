@@ -31,6 +31,7 @@ pub struct Session {
     pub rooms: HashMap<RoomName, Membership>,
     messages: Bucket,
     subscribes: Bucket,
+    questions: Bucket,
     bytes: Bucket,
     faults: Bucket,
 }
@@ -114,6 +115,7 @@ impl Session {
             rooms: HashMap::new(),
             messages: Bucket::full(f64::from(limits.message_burst), now_ms),
             subscribes: Bucket::full(f64::from(limits.subscribes_per_second.unwrap_or(1)), now_ms),
+            questions: Bucket::full(limits.questions_per_second() as f64, now_ms),
             bytes: Bucket::full(byte_burst(limits), now_ms),
             faults: Bucket::full(f64::from(limits.message_burst), now_ms),
         }
@@ -175,6 +177,16 @@ impl Session {
                 return self.refuse(id, ErrorCode::Unauthenticated, around);
             }
             _ => self.phase = Phase::Open,
+        }
+        if matches!(
+            command,
+            Command::Unsubscribe { .. }
+                | Command::History { .. }
+                | Command::Presence { .. }
+                | Command::Ping
+        ) && let Err(refused) = self.count_question(&id, around)
+        {
+            return refused;
         }
         match command {
             Command::Connect {

@@ -49,6 +49,16 @@ impl Session {
         taken.map_err(|wait| self.rate_limited(id.clone(), wait, around))
     }
 
+    pub(super) fn count_question(
+        &mut self,
+        id: &Option<RequestId>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), Outcome> {
+        let rate = around.channel.limits.questions_per_second() as f64;
+        let taken = self.questions.take(1.0, rate, rate, around.now_ms);
+        taken.map_err(|wait| self.rate_limited(id.clone(), wait, around))
+    }
+
     pub(super) fn rate_limited(
         &mut self,
         id: Option<RequestId>,

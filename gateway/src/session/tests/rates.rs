@@ -35,6 +35,42 @@ fn other_requests_are_not_messages() {
 }
 
 #[test]
+fn questions_share_a_rate_that_grows_with_the_rooms_of_a_connection() {
+    let mut scene = Scene::new(open(
+        "limits: {messagesPerSecond: 2, messageBurst: 2, roomsPerConnection: 4}",
+    ));
+    let history = || Command::History {
+        room: room("r"),
+        range: HistoryRange::Newest,
+        limit: 1,
+    };
+    let presence = || Command::Presence {
+        room: room("r"),
+        after: None,
+    };
+    hub(scene.ask(publish("r")));
+    hub(scene.ask(publish("r")));
+    for _ in 0..4 {
+        hub(scene.ask(history()));
+        hub(scene.ask(presence()));
+    }
+    assert!(matches!(
+        scene.ask(unsubscribe("r")),
+        Outcome::Done(Some(RequestId::Number(1)))
+    ));
+    assert!(matches!(scene.ask(Command::Ping), Outcome::Pong(_)));
+    let waits = [history(), presence(), unsubscribe("r"), Command::Ping].map(|question| {
+        let wait = limited(scene.ask(question));
+        scene.now_ms += 1000; // patience comes back
+        for _ in 0..10 {
+            hub(scene.ask(history()));
+        }
+        wait
+    });
+    assert_eq!(waits, [100; 4]);
+}
+
+#[test]
 fn what_is_over_the_rate_has_no_effect_and_keeps_its_id() {
     let mut scene = Scene::new(open(
         "limits: {messagesPerSecond: 1, messageBurst: 1, subscribesPerSecond: 1}",

@@ -1,0 +1,136 @@
+//! What clients ask, in any protocol.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::ErrorCode;
+use crate::message::Payload;
+use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
+
+/// A request: what a client wants, and the id that the answer carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Echoed in exactly one `ack` or `error`; without it only errors are answered.
+    pub id: Option<RequestId>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// A client's id of a request, echoed as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestId {
+    /// An integer 0…2^53−1.
+    Number(u64),
+    /// A string of at most 64 bytes.
+    Text(Box<str>),
+}
+
+/// What a client asks for, in any protocol.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Gives the session its user, secret or info.
+    Connect {
+        /// A bearer token.
+        token: Option<Box<str>>,
+        /// The secret of an earlier session.
+        session: Option<SessionSecret>,
+        /// JSON text of what the client says of itself.
+        info: Option<Arc<str>>,
+    },
+    /// Joins a room.
+    Subscribe {
+        /// The room.
+        room: RoomName,
+        /// Where to go on.
+        since: Option<Since>,
+        /// Whether presence frames are wanted.
+        presence: bool,
+    },
+    /// Leaves a room.
+    Unsubscribe {
+        /// The room.
+        room: RoomName,
+    },
+    /// Sends to a room.
+    Publish {
+        /// The room.
+        room: RoomName,
+        /// What is sent.
+        content: Content,
+        /// Whether this connection gets its own message.
+        echo: bool,
+    },
+    /// Sends to a user.
+    Send {
+        /// The user.
+        to: Box<str>,
+        /// What is sent.
+        content: Content,
+    },
+    /// Reads a room's messages.
+    History {
+        /// The room.
+        room: RoomName,
+        /// From where.
+        range: HistoryRange,
+        /// Most messages wanted, 1…100.
+        limit: usize,
+    },
+    /// Asks who is in a room.
+    Presence {
+        /// The room.
+        room: RoomName,
+        /// The last connection of the page before.
+        after: Option<ConnectionId>,
+    },
+    /// Asks the channel's handler.
+    Request,
+    /// Shows a new token.
+    Refresh,
+    /// Asks for a `pong`.
+    Ping,
+}
+
+/// What is published or sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The publisher's name for the kind of message.
+    pub event: Option<Box<str>>,
+    /// The content itself.
+    pub data: Payload,
+    /// Makes a repeat the same message.
+    pub message_id: Option<Box<str>>,
+}
+
+/// The last position that a client has of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// The epoch of `offset`.
+    pub epoch: Epoch,
+    /// The position.
+    pub offset: Offset,
+}
+
+/// Which part of a room's messages is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryRange {
+    /// The newest.
+    Newest,
+    /// The oldest above an offset.
+    After(Offset),
+    /// The newest below an offset.
+    Before(Offset),
+}
+
+/// What is wrong with a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// The request's id, if it could be read.
+    pub id: Option<RequestId>,
+    /// The code.
+    pub code: ErrorCode,
+    /// What to do about it, for the client's developer.
+    pub message: Cow<'static, str>,
+    /// Whether the connection cannot go on (a binary frame on a JSON session).
+    pub fatal: bool,
+}
