@@ -175,6 +175,31 @@ fn a_flood_of_questions_that_a_room_has_no_answer_to_ends_in_a_close() {
 }
 
 #[test]
+fn a_flood_of_questions_is_refused_and_one_that_goes_on_ends_in_a_close() {
+    scenario(60, async {
+        let limits = json!({"messagesPerSecond": 1, "messageBurst": 10, "roomsPerConnection": 1});
+        let gateway = Gateway::start(&Manifest::open().history(10).limits(limits)).await;
+        let mut flooder = gateway.client().await;
+        for question in ["history", "unsubscribe"] {
+            flooder
+                .ack(json!({"type": question, "room": "lobby"}))
+                .await;
+        }
+        flooder.settle().await;
+        let question = json!({"type": "history", "room": "lobby"});
+        let refused = flooder.refused(question, "rate_limited").await;
+        assert!(
+            refused["retry_after_ms"].as_u64().unwrap() <= 334,
+            "{refused}"
+        );
+        for _ in 0..100 {
+            flooder.send(json!({"type": "ping"})).await;
+        }
+        assert_eq!(flooder.closed().await, (4101, "rate_limited".to_owned()));
+    });
+}
+
+#[test]
 fn a_plain_client_over_the_rate_is_closed_with_the_code() {
     scenario(60, async {
         let manifest = Manifest::open().limits(json!({"messagesPerSecond": 1, "messageBurst": 3}));

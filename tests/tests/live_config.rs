@@ -177,6 +177,38 @@ fn history_and_presence_change_live() {
 }
 
 #[test]
+fn who_is_in_a_room_already_is_a_member_once_it_tells_of_members() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried()).await;
+        let (mut ann, mut bob) = (gateway.client().await, gateway.client().await);
+        for client in [&mut ann, &mut bob] {
+            let subscribe = json!({"type": "subscribe", "room": "a", "presence": true});
+            client.ack(subscribe).await;
+        }
+        let presence = json!({"match": "a", "presence": {"mode": "Full"}});
+        gateway
+            .reconfigure(&Manifest::unhurried().room(presence))
+            .await;
+        let mut expected = [ann.id(), bob.id()];
+        expected.sort();
+        for client in [&mut ann, &mut bob] {
+            let mut joined = Vec::new();
+            while joined.len() < 2 {
+                let frame = client.next_of("presence").await;
+                let ids = frame["join"].as_array().unwrap().iter();
+                joined
+                    .extend(ids.map(|member| member["connection_id"].as_str().unwrap().to_owned()));
+            }
+            joined.sort();
+            assert_eq!(joined, expected);
+        }
+        bob.close().await;
+        let frame = ann.next_of("presence").await;
+        assert_eq!(frame["leave"].as_array().unwrap().len(), 1, "{frame}");
+    });
+}
+
+#[test]
 fn heartbeat_changes_on_open_connections() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

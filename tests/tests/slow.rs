@@ -1,7 +1,7 @@
 //! Readers that stop: they lose their own connection, and nobody else loses anything.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linnet_tests::prelude::*;
 use linnet_tests::raw::{frame, op, text};
@@ -30,36 +30,68 @@ async fn pour(gateway: &Gateway, room: &str, count: usize) {
     }
 }
 
-#[test]
-fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothing() {
-    const OTHERS: usize = 200;
-    const MESSAGES: usize = 100;
-    scenario(180, async {
-        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "256Ki"}));
-        let gateway = Gateway::start(&manifest).await;
-        let mut stopped = stuck(&gateway, "hall").await;
-        let mut others = Vec::new();
-        for _ in 0..OTHERS {
+/// Subscribers of `hall` that time their messages.
+struct Others(Vec<Client>);
+
+impl Others {
+    async fn new(gateway: &Gateway, count: usize) -> Self {
+        let mut others = Vec::with_capacity(count);
+        for _ in 0..count {
             let mut other = gateway.client().await;
             other.subscribe("hall").await;
             others.push(other);
         }
-        assert_eq!(gateway.metric(SLOW).await, 0.0);
+        Self(others)
+    }
 
-        let readers = others.into_iter().map(|mut other| {
-            tokio::spawn(async move {
-                for n in 0..MESSAGES {
-                    assert_eq!(other.next_of("message").await["data"][0], n);
-                }
-            })
-        });
-        let readers: Vec<_> = readers.collect();
-        pour(&gateway, "hall", MESSAGES).await;
-        for reader in readers {
-            reader.await.unwrap();
+    /// Publishes `count` messages of 8 KiB, the next as soon as all have one. Gives the median of the times that a
+    /// message takes to its last receiver.
+    async fn median_delay(&mut self, publisher: &mut Client, count: usize) -> Duration {
+        let mut delays = Vec::with_capacity(count);
+        for n in 0..count {
+            let start = Instant::now();
+            publisher
+                .publish("hall", json!([n, "x".repeat(8192)]))
+                .await;
+            for other in &mut self.0 {
+                assert_eq!(other.next_of("message").await["data"][0], n);
+            }
+            delays.push(start.elapsed());
         }
+        delays.sort_unstable();
+        delays[count / 2]
+    }
+}
+
+#[test]
+fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothing_and_no_time() {
+    const OTHERS: usize = 999;
+    const MESSAGES: usize = 50; // 400 KiB, which may wait
+    scenario(240, async {
+        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "512Ki"}));
+        let gateway = Gateway::start(&manifest).await;
+        let mut publisher = gateway.client().await;
+        let mut others = Others::new(&gateway, OTHERS).await;
+        others.median_delay(&mut publisher, 10).await; // buffers and pages of memory that are new
+        let alone = others.median_delay(&mut publisher, MESSAGES).await;
+        let before = gateway.rss();
+
+        let mut stopped = stuck(&gateway, "hall").await;
+        assert_eq!(gateway.metric(SLOW).await, 0.0);
+        let beside = others.median_delay(&mut publisher, MESSAGES).await;
+        assert_eq!(gateway.metric(SLOW).await, 0.0, "it was there all the time");
+        others.median_delay(&mut publisher, 2 * MESSAGES).await;
         gateway.metric_reaches(SLOW, 1.0).await;
         assert_eq!(gateway.metric(SLOW).await, 1.0, "only the one that stopped");
+        println!(
+            "median to the last of {OTHERS}: {alone:?} alone, {beside:?} beside a reader that stops"
+        );
+        assert!(
+            beside < alone * 3,
+            "{beside:?} beside a reader that stops, {alone:?} alone"
+        );
+        let grown = gateway.rss().saturating_sub(before);
+        assert!(grown < 16 * MIB, "memory grew by {} KiB", grown / 1024);
         // What was on the way may still arrive; then comes the code if it could be sent, else the bare end.
         let (code, reason) = stopped.closed().await;
         assert!(
