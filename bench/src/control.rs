@@ -30,6 +30,15 @@ pub enum Request {
         /// Start counting anew.
         reset: bool,
     },
+    /// Wait until a group has received so much since the last reset, or nothing more comes; answered like `Snapshot`.
+    Receive {
+        /// Of the answer to `Open`.
+        group: usize,
+        /// Messages, in all.
+        messages: u64,
+        /// Protocol pings, in all.
+        pings: u64,
+    },
     /// Close a group and wait for the server to end its connections.
     Close {
         /// Of the answer to `Open`.
@@ -52,7 +61,7 @@ pub enum Request {
 pub enum Reply {
     /// To `Open`.
     Opened(Opened),
-    /// To `Snapshot`.
+    /// To `Snapshot` and `Receive`.
     Snapshot(Box<Snapshot>),
     /// To `Close`.
     Closed,
@@ -132,6 +141,11 @@ fn carry_out(
         Request::Snapshot { group, reset } => {
             Reply::Snapshot(Box::new(swarm.snapshot(group, reset)?))
         }
+        Request::Receive {
+            group,
+            messages,
+            pings,
+        } => Reply::Snapshot(Box::new(swarm.receive(group, messages, pings)?)),
         Request::Close { group } => {
             swarm.close(group)?;
             Reply::Closed

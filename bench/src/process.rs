@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -288,27 +288,28 @@ impl Load {
         }
     }
 
-    /// Waits until a group has received `messages` in all since the last reset, or nothing more comes for 3 s, and
-    /// says what it received.
-    pub fn settle(&mut self, group: usize, messages: u64) -> Result<Snapshot> {
-        let (mut last, mut since) = (0, Instant::now());
-        loop {
-            let snapshot = self.snapshot(group, false)?;
-            if snapshot.failed > 0 {
-                bail!(
-                    "{} connections failed: {}",
-                    snapshot.failed,
-                    snapshot.failures.join("; ")
-                );
-            }
-            if snapshot.messages != last {
-                (last, since) = (snapshot.messages, Instant::now());
-            }
-            if snapshot.messages >= messages || since.elapsed() > Duration::from_secs(3) {
-                return Ok(snapshot);
-            }
-            std::thread::sleep(Duration::from_millis(20));
+    /// Waits until a group has received `messages` and `pings` in all since the last reset, or nothing more comes for
+    /// 3 s, and says what it received.
+    pub fn receive(&mut self, group: usize, messages: u64, pings: u64) -> Result<Snapshot> {
+        let request = Request::Receive {
+            group,
+            messages,
+            pings,
+        };
+        match self.ask(&request)? {
+            Reply::Snapshot(snapshot) if snapshot.failed > 0 => bail!(
+                "{} connections failed: {}",
+                snapshot.failed,
+                snapshot.failures.join("; ")
+            ),
+            Reply::Snapshot(snapshot) => Ok(*snapshot),
+            other => unexpected(&other),
         }
+    }
+
+    /// [`receive`](Self::receive) of messages alone.
+    pub fn settle(&mut self, group: usize, messages: u64) -> Result<Snapshot> {
+        self.receive(group, messages, 0)
     }
 
     /// As [`settle`](Self::settle), but anything other than exactly `each` messages on every connection is an

@@ -164,15 +164,13 @@ fn history_and_presence_change_live() {
             5,
             "{history}"
         );
-        client.subscribe("a").await;
-        let gateway = &gateway;
-        let id = client.id();
-        until("a member", || async {
-            let request = json!({"type": "presence", "room": "a"});
-            let members = gateway.client().await.ack(request).await;
-            (members["members"][0]["connection_id"] == id).then_some(())
-        })
-        .await;
+        let subscribe = json!({"type": "subscribe", "room": "a", "presence": true});
+        client.ack(subscribe).await;
+        let frame = client.skip_to("presence").await;
+        assert_eq!(frame["join"][0]["connection_id"], client.id(), "{frame}");
+        let request = json!({"type": "presence", "room": "a"});
+        let members = gateway.client().await.ack(request).await;
+        assert_eq!(members["members"], frame["join"], "{members}");
     });
 }
 

@@ -42,6 +42,8 @@ struct Group {
 const FAILURES_KEPT: usize = 5;
 /// No connection got further for this long while a group is opened or closed: something hangs.
 const STALLED: Duration = Duration::from_secs(20);
+/// Nothing more has come for this long: nothing more will.
+const QUIET: Duration = Duration::from_secs(3);
 const WAKE: Token = Token(usize::MAX);
 
 /// A single-threaded event loop and the connections it drives.
@@ -134,6 +136,25 @@ impl Swarm {
             setup: Latency::from(&tally.setup),
             seconds: begun.elapsed().as_secs_f64(),
         })
+    }
+
+    /// Serves all connections until a group has received `messages` and `pings` in all since the last reset, nothing
+    /// more comes for 3 s, or one of its connections fails; says what it received.
+    pub fn receive(&mut self, group: usize, messages: u64, pings: u64) -> Result<Snapshot> {
+        let (mut last, mut since) = ((0, 0), Instant::now());
+        loop {
+            let tally = &self.groups.get(group).context("no such group")?.tally;
+            let now = (tally.messages, tally.pings);
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            let quiet = since.elapsed();
+            let enough = now.0 >= messages && now.1 >= pings;
+            if enough || tally.failed > 0 || quiet >= QUIET {
+                return self.snapshot(group, false);
+            }
+            self.turn(Some(QUIET - quiet))?;
+        }
     }
 
     /// Closes a group with close frames and waits until the server has ended every connection.
