@@ -10,9 +10,12 @@ fn manifest() -> Manifest {
         .room(json!({"match": "count.*", "presence": {"mode": "Count"}}))
 }
 
-async fn watch(client: &mut Client, room: &str) {
+/// Subscribes with presence frames; gives the version that they go on from.
+async fn watch(client: &mut Client, room: &str) -> u64 {
     let request = json!({"type": "subscribe", "room": room, "presence": true});
     client.ack(request).await;
+    // The client's own join may or may not be shown to it; it is over once a snapshot has it.
+    snapshot(client, room).await["version"].as_u64().unwrap()
 }
 
 async fn snapshot(client: &mut Client, room: &str) -> Value {
@@ -44,12 +47,8 @@ fn members_are_seen_to_join_and_leave() {
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         let mut ann = gateway.client_with("name=Ann").await;
-        watch(&mut ann, "full.a").await;
+        let mut version = watch(&mut ann, "full.a").await;
         let ann_id = ann.id();
-        // Ann's own join may or may not be shown to her; it is over once a snapshot has her.
-        let mut version = snapshot(&mut ann, "full.a").await["version"]
-            .as_u64()
-            .unwrap();
 
         let mut bob = gateway.client_with("name=Bob").await;
         bob.subscribe("full.a").await;
@@ -97,10 +96,7 @@ fn a_join_and_a_leave_inside_the_window_cancel() {
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         let mut ann = gateway.client().await;
-        watch(&mut ann, "full.a").await;
-        let mut version = snapshot(&mut ann, "full.a").await["version"]
-            .as_u64()
-            .unwrap();
+        let mut version = watch(&mut ann, "full.a").await;
         // One who is there, so that frames flow: the window that held Bob's visit is over when her leave is told.
         let mut carol = gateway.client().await;
         carol.subscribe("full.a").await;
@@ -137,10 +133,7 @@ fn joins_of_a_moment_come_in_one_frame() {
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         let mut ann = gateway.client().await;
-        watch(&mut ann, "full.a").await;
-        let mut version = snapshot(&mut ann, "full.a").await["version"]
-            .as_u64()
-            .unwrap();
+        let mut version = watch(&mut ann, "full.a").await;
         let first = version;
         let mut others = Vec::new();
         for _ in 0..20 {
@@ -174,10 +167,7 @@ fn beyond_max_members_a_frame_tells_the_count_instead() {
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         let mut ann = gateway.client().await;
-        watch(&mut ann, "few.a").await;
-        let mut version = snapshot(&mut ann, "few.a").await["version"]
-            .as_u64()
-            .unwrap();
+        let mut version = watch(&mut ann, "few.a").await;
         let mut others = Vec::new();
         for _ in 0..4 {
             let mut other = gateway.client().await;
@@ -200,10 +190,7 @@ fn a_counted_room_names_nobody() {
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         let mut ann = gateway.client().await;
-        watch(&mut ann, "count.a").await;
-        let mut version = snapshot(&mut ann, "count.a").await["version"]
-            .as_u64()
-            .unwrap();
+        let mut version = watch(&mut ann, "count.a").await;
         let mut bob = gateway.client().await;
         bob.subscribe("count.a").await;
         let told = frame(&mut ann, &mut version, |frame| frame["count"] == 2).await;

@@ -73,11 +73,8 @@ impl Session {
         echo: bool,
         around: &Surroundings<'_>,
     ) -> Outcome {
-        if let Err(refused) = self.count_message(&id, around) {
+        if let Err(refused) = self.may_say(&id, &content, around) {
             return refused;
-        }
-        if content.data.len() > around.channel.limits.message_size {
-            return self.refuse(id, ErrorCode::MessageTooLarge, around);
         }
         let user = self.publisher();
         if !self.allows(
@@ -108,11 +105,8 @@ impl Session {
         content: Content,
         around: &Surroundings<'_>,
     ) -> Outcome {
-        if let Err(refused) = self.count_message(&id, around) {
+        if let Err(refused) = self.may_say(&id, &content, around) {
             return refused;
-        }
-        if content.data.len() > around.channel.limits.message_size {
-            return self.refuse(id, ErrorCode::MessageTooLarge, around);
         }
         if around.hub_full {
             return self.refuse(id, ErrorCode::Overloaded, around);
@@ -120,6 +114,20 @@ impl Session {
         let user = self.publisher();
         let message = self.message(RoomName::direct(), content, user, None);
         Outcome::Hub(id, CommandKind::Send { to, message })
+    }
+
+    /// Counts a message, and bounds its size.
+    fn may_say(
+        &mut self,
+        id: &Option<RequestId>,
+        content: &Content,
+        around: &Surroundings<'_>,
+    ) -> Result<(), Outcome> {
+        self.count_message(id, around)?;
+        match content.data.len() <= around.channel.limits.message_size {
+            true => Ok(()),
+            false => Err(self.refuse(id.clone(), ErrorCode::MessageTooLarge, around)),
+        }
     }
 
     /// Presence and history are for those who may subscribe.

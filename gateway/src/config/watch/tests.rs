@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-const SMALLEST: &str = "\
+/// The smallest manifest that is valid; further fields of `spec` may follow.
+pub(super) const SMALLEST: &str = "\
 apiVersion: realtime.linnet.dev/v1alpha1
 kind: RealtimeChannel
 metadata:

@@ -125,17 +125,8 @@ impl Tracker {
 mod tests {
     use std::io::ErrorKind;
 
+    use super::super::tests::SMALLEST;
     use super::*;
-
-    const SMALLEST: &str = "\
-apiVersion: realtime.linnet.dev/v1alpha1
-kind: RealtimeChannel
-metadata:
-  name: tests
-spec:
-  authentication:
-    anonymous: Allow
-";
 
     fn tracker() -> Tracker {
         Tracker::new(check(SMALLEST.into()).unwrap())

@@ -1,9 +1,9 @@
 //! The thread that looks after the clock, on a clock that goes by itself while nothing else happens.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use super::support::{Manual, channel, client, room};
+use super::support::{Manual, aged, channel};
 use crate::broker::Event;
 use crate::hub::state::Hub;
 use crate::hub::{Delivery, Outlet, actor};
@@ -31,15 +31,9 @@ async fn however_many_messages_are_too_old_they_go_within_seconds() {
         epoch: Epoch::random(),
         last: Offset(0),
     });
-    let publisher = client(0, 1);
     for offset in 1..=20_000 {
-        let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
-        let message = Message {
-            offset: Some(Offset(offset)),
-            timestamp: now - 100_000_000,
-            ..publisher.message(room(&format!("room {offset}")), "x")
-        };
-        broker.events.push_back(Event::Message(Arc::new(message)));
+        let event = aged(&format!("room {offset}"), offset, 100_000_000);
+        broker.events.push_back(event);
     }
     let (hub, inbox) = actor::handle();
     let channel = Arc::new(channel("history: {maxAgeSeconds: 99000}"));

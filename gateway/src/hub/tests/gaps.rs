@@ -1,24 +1,12 @@
 //! What a broker has missed, and stores that begin again.
 
-use std::sync::Arc;
-
 use super::support::*;
 use crate::broker::{Event, GapReason};
-use crate::message::Message;
 use crate::names::{Epoch, Offset};
 use crate::protocol::HistoryRange::Newest;
 
 fn stored(name: &str, offset: u64) -> Event {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as u64;
-    let message = client(0, 9).message(room(name), "x");
-    Event::Message(Arc::new(Message {
-        offset: Some(Offset(offset)),
-        timestamp: now,
-        ..message
-    }))
+    aged(name, offset, 0)
 }
 
 fn stage() -> (Stage<Manual>, Epoch) {

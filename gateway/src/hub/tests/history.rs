@@ -1,27 +1,10 @@
 //! What rooms keep, and what they let go.
 
-use std::sync::Arc;
-
 use super::support::*;
-use crate::broker::Event;
-use crate::message::Message;
 use crate::names::{Epoch, Offset};
 use crate::protocol::HistoryRange::{After, Before, Newest};
 
 const DAY_MS: u64 = 86_400_000;
-
-fn stored(name: &str, offset: u64, age_ms: u64) -> Event {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis() as u64;
-    let message = client(0, 9).message(room(name), "x");
-    Event::Message(Arc::new(Message {
-        offset: Some(Offset(offset)),
-        timestamp: now - age_ms,
-        ..message
-    }))
-}
 
 #[test]
 fn history_reads_the_newest_and_pages_both_ways() {
@@ -97,9 +80,9 @@ fn what_is_too_old_is_neither_read_nor_resumed() {
     );
     stage.turn([ann.subscribe("r")]);
     stage.events([
-        stored("r", 1, DAY_MS + 20_000),
-        stored("r", 2, DAY_MS + 10_000),
-        stored("r", 3, 0),
+        aged("r", 1, DAY_MS + 20_000),
+        aged("r", 2, DAY_MS + 10_000),
+        aged("r", 3, 0),
     ]);
     let said = stage.turn([ann.history("r", Newest, 100)]);
     assert_eq!(lines(&said), ["1 history [3]"], "a day is the default");
@@ -123,9 +106,9 @@ fn a_room_that_only_held_what_is_too_old_is_forgotten() {
         client(0, 1),
     );
     stage.events([
-        stored("read", 1, DAY_MS + 1),
-        stored("idle", 2, DAY_MS + 1),
-        stored("new", 3, 0),
+        aged("read", 1, DAY_MS + 1),
+        aged("idle", 2, DAY_MS + 1),
+        aged("new", 3, 0),
     ]);
     assert_eq!(stage.rooms(), 3);
     stage.turn([ann.history("read", Newest, 100)]);
@@ -144,9 +127,9 @@ fn a_room_that_only_held_what_is_too_old_is_forgotten() {
 fn messages_that_are_too_old_go_in_slices_until_none_is_left() {
     let epoch = Epoch::random();
     let mut stage = Stage::manual(channel("history: {}"), &epoch, 0);
-    let old = |offset: u64| stored(&format!("room {offset}"), offset, DAY_MS + 1);
+    let old = |offset: u64| aged(&format!("room {offset}"), offset, DAY_MS + 1);
     stage.events((1..=5000).map(old));
-    stage.events([stored("new", 5001, 0)]);
+    stage.events([aged("new", 5001, 0)]);
     let mut slices = 0;
     while stage.hub.expire() {
         slices += 1;
@@ -161,7 +144,7 @@ fn messages_that_are_too_old_go_in_slices_until_none_is_left() {
 fn an_old_message_goes_although_its_room_has_a_new_one() {
     let epoch = Epoch::random();
     let mut stage = Stage::manual(channel("history: {}"), &epoch, 0);
-    stage.events([stored("r", 1, DAY_MS - 60_000), stored("r", 2, 0)]);
+    stage.events([aged("r", 1, DAY_MS - 60_000), aged("r", 2, 0)]);
     let before = stage.metrics.ring_bytes.get();
     assert!(!stage.hub.expire());
     stage.configure([], channel("history: {maxAgeSeconds: 86000}"));
@@ -178,7 +161,7 @@ fn a_room_that_was_forgotten_proves_nothing_of_before() {
         Stage::manual(channel("history: {}"), &epoch, 0),
         client(0, 1),
     );
-    stage.events([stored("r", 1, DAY_MS + 1), stored("r", 2, DAY_MS + 1)]);
+    stage.events([aged("r", 1, DAY_MS + 1), aged("r", 2, DAY_MS + 1)]);
     assert!(!stage.hub.expire());
     stage.turn([]);
     assert_eq!(stage.rooms(), 0);
@@ -230,11 +213,11 @@ fn a_room_that_emptied_by_age_counts_for_history_memory_again() {
     let epoch = Epoch::random();
     let (mut stage, ann) = (Stage::manual(small, &epoch, 0), client(0, 1));
     stage.turn([ann.subscribe("r")]);
-    stage.events([stored("r", 1, DAY_MS + 1)]);
+    stage.events([aged("r", 1, DAY_MS + 1)]);
     stage.turn([ann.history("r", Newest, 1)]);
     assert!(!stage.hub.expire());
     for offset in 2..100 {
-        stage.events([stored("r", offset, 0)]);
+        stage.events([aged("r", offset, 0)]);
         let bytes = stage.metrics.ring_bytes.get();
         assert!(bytes <= 20_000, "{bytes} bytes at {offset}");
     }

@@ -8,10 +8,10 @@ use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use crate::broker::embedded::Embedded;
-use crate::broker::{Broker, DeduplicationKey, Member};
+use crate::broker::{Broker, DeduplicationKey, Event, Member};
 use crate::config::Channel;
 use crate::hub::state::Hub;
 use crate::hub::{Address, Answer, Command, CommandKind, Delivery, Outlet};
@@ -210,6 +210,17 @@ pub fn client(shard: u16, slot: u32) -> Client {
         connection: ConnectionId::random(),
         user: None,
     }
+}
+
+/// A message that the broker has kept since `age_ms` milliseconds.
+pub fn aged(name: &str, offset: u64, age_ms: u64) -> Event {
+    let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let message = client(0, 9).message(room(name), "x");
+    Event::Message(Arc::new(Message {
+        offset: Some(Offset(offset)),
+        timestamp: now - age_ms,
+        ..message
+    }))
 }
 
 pub fn room(name: &str) -> RoomName {

@@ -14,12 +14,7 @@ impl Shard {
     pub(super) fn configure(&mut self, channel: Arc<Channel>) {
         self.memory.set_limit(channel.limits.queue_memory);
         self.channel = channel.clone();
-        let slots: Vec<u32> = self
-            .connections
-            .iter()
-            .map(|(slot, _)| slot as u32)
-            .collect();
-        for slot in slots {
+        for slot in self.slots() {
             let Some(connection) = self.connections.get_mut(slot as usize) else {
                 continue;
             };
@@ -36,6 +31,11 @@ impl Shard {
             self.schedule(slot);
         }
         self.flush_out();
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        let slots = self.connections.iter().map(|(slot, _)| slot as u32);
+        slots.collect()
     }
 
     /// Ends a subscription and says why.
@@ -62,12 +62,7 @@ impl Shard {
     /// Begins to move all connections away.
     pub(super) fn drain(&mut self, window: std::time::Duration) {
         self.draining_until = Some(self.wheel.now() + ticks(window));
-        let slots: Vec<u32> = self
-            .connections
-            .iter()
-            .map(|(slot, _)| slot as u32)
-            .collect();
-        for slot in slots {
+        for slot in self.slots() {
             self.plan_move(slot);
             self.schedule(slot);
         }
