@@ -4,6 +4,7 @@
 //! `message_id`s, and carries presence and direct messages. [`embedded`] does so inside one process.
 
 pub mod embedded;
+pub mod nats;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

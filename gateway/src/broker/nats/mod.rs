@@ -1,0 +1,3 @@
+//! How a channel is laid out on NATS.
+
+pub mod subjects;
