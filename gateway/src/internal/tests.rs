@@ -12,6 +12,7 @@ use crate::drain::Phase;
 use crate::metrics::{DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
 use crate::transport::http::{Home, Reason};
+use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::NewConnection;
 
 const MANIFEST: &str = "\
@@ -29,6 +30,10 @@ impl Home for Three {
     }
 
     fn adopt(&self, _: NewConnection) {}
+
+    fn listen(&self, _: Arc<dyn Door>) {}
+
+    fn resume(&self) {}
 }
 
 struct Scene {

@@ -1,13 +1,14 @@
 //! The public port: opening handshakes and the console, over HTTP/1.1.
 //!
-//! A connection's way: [`server`] accepts it and `caller` lets a shard hear its first bytes. A
-//! handshake that is let in stays there. Anything else comes back as it was (`rewind`): `exchange`
+//! A connection's way: a shard accepts it through `door` and hears its first bytes by `caller`. A
+//! handshake that is let in stays there. Anything else comes to [`server`] (`rewind`): `exchange`
 //! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, and
 //! everything else that the port serves is `console`.
 
 mod admission;
 mod caller;
 mod console;
+mod door;
 mod exchange;
 mod file_limit;
 mod metrics;

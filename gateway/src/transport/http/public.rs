@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::slots::Slots;
 use crate::config::Channel;
 use crate::drain::Lifecycle;
-use crate::transport::shard::arrival::Caller;
+use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Shards};
 
 /// Where sockets go that became WebSockets: the shards, or a stand-in in tests.
@@ -30,10 +30,11 @@ pub trait Home: Send + Sync + 'static {
     /// Takes one more, which HTTP has upgraded.
     fn adopt(&self, connection: NewConnection);
 
-    /// Takes a socket that has not spoken yet; to give it back unheard is allowed.
-    fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
-        caller.pass_on(socket.into(), &[]);
-    }
+    /// Accepts newcomers from now on; to pass them on unheard is allowed.
+    fn listen(&self, door: Arc<dyn Door>);
+
+    /// Goes on to accept where the door was full.
+    fn resume(&self);
 }
 
 impl Home for Shards {
@@ -45,8 +46,12 @@ impl Home for Shards {
         Shards::adopt(self, connection);
     }
 
-    fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
-        Shards::arrive(self, socket, caller);
+    fn listen(&self, door: Arc<dyn Door>) {
+        Shards::listen(self, &door);
+    }
+
+    fn resume(&self) {
+        Shards::resume(self);
     }
 }
 

@@ -1,19 +1,19 @@
-//! Accepting connections and running HTTP on them.
+//! The listening socket, and HTTP on the connections that shards give back.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use super::caller::{Newcomer, PassedOn};
+use super::caller::PassedOn;
+use super::door::PublicDoor;
 use super::exchange::Exchange;
 use super::metrics::Reason;
 use super::public::Public;
@@ -76,51 +76,21 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves connections until it is dropped.
+/// Lets newcomers in, and serves those that shards give back until it is dropped.
 ///
 /// # Errors
 /// When the listener can't be watched.
 pub async fn serve(listener: TcpListener, public: Arc<Public>) -> io::Result<()> {
-    // A socket is not watched here: the shard that it goes to does so, and most never come back.
-    let listener = mio::net::TcpListener::from_std(listener.into_std()?);
-    // SAFETY: mio's listener owns its descriptor, tells the same one at every call, and is owned by
-    // the `AsyncFd` until that is dropped.
-    let watched = unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) };
-    let listener = watched.map_err(io::Error::from)?;
+    let listener = listener.into_std()?;
     let mut passed_on = public.passed_on();
-    let mut complained: Option<Instant> = None;
-    loop {
-        let accept = async {
-            let slot = public.slots.take(|| public.connections()).await;
-            let accept = mio::net::TcpListener::accept;
-            (slot, listener.async_io(Interest::READABLE, accept).await)
-        };
-        let (slot, accepted) = tokio::select! {
-            accepted = accept => accepted,
-            // These have slots: while all are taken, they are what frees some.
-            Some(socket) = passed_on.recv() => {
-                proceed(&public, socket);
-                continue;
-            }
-        };
-        match accepted {
-            Ok((socket, peer)) => {
-                let newcomer = Newcomer::new(Arc::clone(&public), peer, slot);
-                public.home.arrive(socket, Box::new(newcomer));
-            }
-            // The client was gone before it was accepted.
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                // Files or memory ran out. The listener stays readable, so without a pause this
-                // would spin.
-                if complained.is_none_or(|at| at.elapsed() > HEADERS_WITHIN) {
-                    tracing::warn!(%error, "connections can't be accepted");
-                    complained = Some(Instant::now());
-                }
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
+    let home = Arc::clone(&public.home);
+    public.slots.on_freed(move || home.resume());
+    let door = PublicDoor::new(listener, Arc::clone(&public));
+    public.home.listen(Arc::new(door));
+    while let Some(socket) = passed_on.recv().await {
+        proceed(&public, socket);
     }
+    Ok(())
 }
 
 /// HTTP proper for a socket that has not brought a handshake that is let in.
@@ -144,17 +114,6 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
         }
         Err(error) => tracing::warn!(%error, %peer, "a socket can't be watched"),
     }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    let kinds = [
-        ConnectionAborted,
-        ConnectionRefused,
-        ConnectionReset,
-        Interrupted,
-    ];
-    kinds.contains(&error.kind())
 }
 
 /// One connection, from its first byte to its end or its move to a shard.

@@ -1,10 +1,8 @@
 //! A bound on connections that speak HTTP, so that clients that never get to the point can't take
 //! the files of those that did.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::admission::RESERVED_FILES;
 
@@ -16,20 +14,20 @@ const MOST: usize = 4096;
 const ALWAYS: usize = RESERVED_FILES - 128;
 
 /// Slots for HTTP connections.
-#[derive(Debug)]
 pub(super) struct Slots {
     open: Arc<Open>,
     files: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Open {
     count: AtomicUsize,
-    freed: Notify,
+    /// Whether somebody found no slot since the last one was freed.
+    wanted: AtomicBool,
+    freed: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// The slot of one connection; free when dropped.
-#[derive(Debug)]
 pub(super) struct Slot(Arc<Open>);
 
 impl Slots {
@@ -41,29 +39,43 @@ impl Slots {
         }
     }
 
-    /// Waits for a free slot, beside so many `upgraded` connections.
+    /// Sets what is done when a slot is free after somebody found none. Only the first call counts.
+    pub(super) fn on_freed(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.open.freed.set(Box::new(tell));
+    }
+
+    /// Takes a slot, beside so many `upgraded` connections.
     ///
-    /// Until then newcomers wait in the kernel's queue: a connection that was accepted only to be
-    /// closed would come again at once.
-    pub(super) async fn take(&self, upgraded: impl Fn() -> usize) -> Slot {
-        loop {
-            // Only the accept loop takes slots, so none is lost between the look and the count.
-            let open = self.open.count.load(Ordering::Acquire);
-            if open < ALWAYS || (open < MOST && open + upgraded() < self.files) {
-                self.open.count.fetch_add(1, Ordering::AcqRel);
-                return Slot(Arc::clone(&self.open));
-            }
-            // `notify_one` before this line is remembered. HTTP connections are short, so one ends
-            // soon; that an upgraded one ends is not waited for.
-            self.open.freed.notified().await;
-        }
+    /// Where none is free newcomers wait in the kernel's queue until [`Self::on_freed`] tells: a
+    /// connection that was accepted only to be closed would come again at once. HTTP connections
+    /// are short, so one ends soon; that an upgraded one ends is not waited for.
+    pub(super) fn take(&self, upgraded: usize) -> Option<Slot> {
+        self.try_take(upgraded).or_else(|| {
+            self.open.wanted.store(true, Ordering::SeqCst);
+            self.try_take(upgraded) // one may have been freed just before
+        })
+    }
+
+    fn try_take(&self, upgraded: usize) -> Option<Slot> {
+        let next = |open| {
+            let free = open < ALWAYS || (open < MOST && open + upgraded < self.files);
+            free.then_some(open + 1)
+        };
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.open.count.fetch_update(set, fetch, next).ok()?;
+        Some(Slot(Arc::clone(&self.open)))
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_one();
+        self.0.count.fetch_sub(1, Ordering::SeqCst);
+        if self.0.wanted.load(Ordering::SeqCst)
+            && self.0.wanted.swap(false, Ordering::SeqCst)
+            && let Some(tell) = self.0.freed.get()
+        {
+            tell();
+        }
     }
 }
 
@@ -71,33 +83,34 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    async fn fill(slots: &Slots, upgraded: usize) -> Vec<Slot> {
-        let mut taken = Vec::new();
-        while let Ok(slot) =
-            tokio::time::timeout(std::time::Duration::ZERO, slots.take(|| upgraded)).await
-        {
-            taken.push(slot);
-        }
-        taken
+    fn fill(slots: &Slots, upgraded: usize) -> Vec<Slot> {
+        std::iter::from_fn(|| slots.take(upgraded)).collect()
     }
 
-    #[tokio::test]
-    async fn http_connections_are_bounded_also_where_files_are_many() {
-        assert_eq!(fill(&Slots::new(1_000_000), 0).await.len(), MOST);
+    #[test]
+    fn http_connections_are_bounded_also_where_files_are_many() {
+        assert_eq!(fill(&Slots::new(1_000_000), 0).len(), MOST);
     }
 
-    #[tokio::test]
-    async fn some_slots_are_left_when_every_file_is_a_connection() {
+    #[test]
+    fn some_slots_are_left_when_every_file_is_a_connection() {
         let slots = Slots::new(2000);
-        assert_eq!(fill(&slots, 2000 - RESERVED_FILES).await.len(), ALWAYS);
-        assert_eq!(fill(&slots, 0).await.len(), 2000 - RESERVED_FILES);
+        assert_eq!(fill(&slots, 2000 - RESERVED_FILES).len(), ALWAYS);
+        assert_eq!(fill(&slots, 0).len(), 2000 - RESERVED_FILES);
     }
 
-    #[tokio::test]
-    async fn a_slot_that_is_freed_is_waited_for() {
+    #[test]
+    fn who_found_no_slot_is_told_once_when_there_is_one() {
         let slots = Slots::new(0);
-        let mut taken = fill(&slots, 0).await;
-        let (_, slot) = tokio::join!(async { drop(taken.pop()) }, slots.take(|| 0));
-        drop(slot);
+        let told = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&told);
+        slots.on_freed(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut taken = fill(&slots, 0); // until none is left, which is when one is wanted
+        taken.pop();
+        taken.pop();
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert!(slots.take(0).is_some());
     }
 }

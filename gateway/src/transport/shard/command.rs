@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accepting::Door;
 use super::arrival::Caller;
 use super::batch::Batch;
-use super::handle::NewConnection;
+use super::handle::{NewConnection, Peers};
 use crate::config::Channel;
 use crate::hub::Delivery;
 
 /// Something for a shard, taken in order.
 pub enum Command {
+    /// Accept newcomers.
+    Listen(Arc<dyn Door>, Peers),
+    /// Accept again: the door may be less full.
+    Resume,
     /// Hear what this socket says first.
     Arrive(mio::net::TcpStream, Box<dyn Caller>),
     /// Own this socket.
@@ -31,7 +36,12 @@ impl Command {
         match self {
             Self::Messages(batch) => batch.weight(),
             Self::Deliver(delivery) => delivery.weight(),
-            Self::Arrive(..) | Self::Adopt(_) | Self::Configure(_) | Self::Drain(_) => 0,
+            Self::Listen(..)
+            | Self::Resume
+            | Self::Arrive(..)
+            | Self::Adopt(_)
+            | Self::Configure(_)
+            | Self::Drain(_) => 0,
         }
     }
 }

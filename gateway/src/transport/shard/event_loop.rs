@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 
+use super::accepting::{Accepting, DOOR, DOOR_TIMER};
 use super::arrival::Arrival;
 use super::backlog::QueueMemory;
 use super::command::Command;
@@ -42,6 +43,7 @@ pub struct Shard {
     pub(super) started: Instant,
     pub(super) connections: Slab<Connection>,
     pub(super) arrivals: Slab<Arrival>,
+    pub(super) accepting: Option<Accepting>,
     generations: u32,
     pub(super) rooms: Rooms,
     /// Requests for the hub, sent once per turn.
@@ -109,6 +111,7 @@ impl Shard {
             started,
             connections: Slab::new(),
             arrivals: Slab::new(),
+            accepting: None,
             generations: 0,
             rooms: Rooms::default(),
             outbox: Vec::new(),
@@ -145,9 +148,15 @@ impl Shard {
             // The clock moves before anything is stamped with it; what is due waits until sockets
             // were read, so that a sign of life counts that came while this thread was held up.
             self.wheel.advance(Instant::now(), &mut self.due);
+            let mut knocked = false;
             for event in &events {
-                if event.token() == WAKER {
-                    continue;
+                match event.token() {
+                    WAKER => continue,
+                    DOOR => {
+                        knocked = true;
+                        continue;
+                    }
+                    _ => {}
                 }
                 let slot = event.token().0 as u32;
                 if Self::is_arrival(slot) {
@@ -165,6 +174,9 @@ impl Shard {
                 if let Some(slot) = self.unread.pop_front() {
                     self.read(slot);
                 }
+            }
+            if knocked {
+                self.accept(); // after those who are in already
             }
             self.flush_out();
             self.send_outbox();
@@ -207,6 +219,16 @@ impl Shard {
     /// A socket that was counted does not count any more.
     pub(super) fn uncount(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Sockets that this shard has, or that are on their way to it.
+    pub(super) fn sockets(&self) -> usize {
+        self.open.load(Ordering::Relaxed) + self.arriving.load(Ordering::Relaxed)
+    }
+
+    /// A socket is an arrival from now on.
+    pub(super) fn arriving(&self) {
+        self.arriving.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An arrival has become something else.
@@ -270,6 +292,8 @@ impl Shard {
                 let room = batch.room().clone();
                 return self.in_room_order(&room, Item::Messages(batch)); // done when all members have it
             }
+            Command::Listen(door, peers) => self.listen_at(door, peers),
+            Command::Resume => self.resume_accepting(),
             Command::Arrive(socket, caller) => self.arrive(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
@@ -297,7 +321,9 @@ impl Shard {
         }
         let mut due = std::mem::take(&mut self.due);
         for (slot, generation) in due.drain(..) {
-            if Self::is_arrival(slot) {
+            if slot == DOOR_TIMER {
+                self.resume_accepting();
+            } else if Self::is_arrival(slot) {
                 self.lose_patience(slot, generation);
             } else {
                 self.look_at(slot, generation);

@@ -1,11 +1,12 @@
 //! How the rest of the gateway reaches the shards.
 
 use std::net::{IpAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::accepting::Door;
 use super::arrival::Caller;
 use super::command::Command;
 use crate::config::Channel;
@@ -42,6 +43,18 @@ pub struct Opening {
 #[derive(Clone)]
 pub struct Shards(Arc<[ShardHandle]>);
 
+/// All shards, as one of them sees them: none keeps itself alive.
+pub struct Peers(Weak<[ShardHandle]>);
+
+impl Peers {
+    /// The shard with the fewest sockets, and how many it has.
+    pub(super) fn with_fewest<T>(&self, then: impl FnOnce(&ShardHandle, usize) -> T) -> Option<T> {
+        let shards = Shards(self.0.upgrade()?);
+        let fewest = shards.fewest()?;
+        Some(then(fewest, fewest.sockets()))
+    }
+}
+
 /// One shard, as others see it.
 pub struct ShardHandle {
     commands: Sender<Command>,
@@ -71,11 +84,18 @@ impl Shards {
             .sum()
     }
 
-    /// Gives a socket that was just accepted to the shard with the fewest.
-    pub fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
-        if let Some(shard) = self.fewest() {
-            shard.arrivals.fetch_add(1, Ordering::Relaxed);
-            shard.send(Command::Arrive(socket, caller));
+    /// Accepts newcomers from now on, on whichever shard has time.
+    pub fn listen(&self, door: &Arc<dyn Door>) {
+        for shard in self.iter() {
+            let peers = Peers(Arc::downgrade(&self.0));
+            shard.send(Command::Listen(door.clone(), peers));
+        }
+    }
+
+    /// Goes on to accept where the door was full.
+    pub fn resume(&self) {
+        for shard in self.iter() {
+            shard.send(Command::Resume);
         }
     }
 
@@ -88,10 +108,7 @@ impl Shards {
     }
 
     fn fewest(&self) -> Option<&ShardHandle> {
-        let sockets = |shard: &&ShardHandle| {
-            shard.connections.load(Ordering::Relaxed) + shard.arrivals.load(Ordering::Relaxed)
-        };
-        self.0.iter().min_by_key(sockets)
+        self.0.iter().min_by_key(|shard| shard.sockets())
     }
 
     /// Applies a new configuration on every shard.
@@ -148,6 +165,17 @@ impl ShardHandle {
             queued,
             metrics,
         }
+    }
+
+    /// Sockets that the shard has, or that are on their way to it.
+    fn sockets(&self) -> usize {
+        self.connections.load(Ordering::Relaxed) + self.arrivals.load(Ordering::Relaxed)
+    }
+
+    /// Gives it a socket that was just accepted.
+    pub(super) fn arrive(&self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
+        self.arrivals.fetch_add(1, Ordering::Relaxed);
+        self.send(Command::Arrive(socket, caller));
     }
 
     /// Hands a command over and wakes the shard.

@@ -1,13 +1,14 @@
 //! One event loop per core that owns a part of the connections: no locks, no task per connection.
 //!
 //! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
-//! - [`arrival`] hears a new socket's handshake.
+//! - [`accepting`] lets newcomers in, and [`arrival`] hears what they say first.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes.
 //! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
 //! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
 
+pub mod accepting;
 pub mod arrival;
 pub mod backlog;
 pub mod batch;

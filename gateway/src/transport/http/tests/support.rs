@@ -3,30 +3,58 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::config::Channel;
 use crate::drain::{Lifecycle, Phase};
 use crate::transport::http::{Home, Public, Reason, server};
+use crate::transport::shard::accepting::{Door, Knock};
 use crate::transport::shard::handle::NewConnection;
 
 /// What a right handshake needs.
 pub const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// Keeps what a shard would get.
+/// Keeps what a shard would get, and gives every newcomer to HTTP proper unheard.
 #[derive(Default)]
-pub struct Kept(Mutex<Vec<NewConnection>>);
+pub struct Kept {
+    connections: Mutex<Vec<NewConnection>>,
+    resumed: Arc<Notify>,
+}
 
 impl Home for Kept {
     fn connections(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.connections.lock().unwrap().len()
     }
 
     fn adopt(&self, connection: NewConnection) {
-        self.0.lock().unwrap().push(connection);
+        self.connections.lock().unwrap().push(connection);
+    }
+
+    fn listen(&self, door: Arc<dyn Door>) {
+        let resumed = Arc::clone(&self.resumed);
+        tokio::spawn(async move {
+            let listener = std::fs::File::from(door.listener().try_clone_to_owned().unwrap());
+            // SAFETY: a `File` owns its descriptor and tells the same one at every call.
+            let listener =
+                unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }.unwrap();
+            loop {
+                match door.answer() {
+                    Knock::Came(socket, caller) => caller.pass_on(socket.into(), &[]),
+                    Knock::Nobody => listener.readable().await.unwrap().clear_ready(),
+                    Knock::Full => resumed.notified().await,
+                    Knock::Failed => panic!("files or memory ran out"),
+                }
+            }
+        });
+    }
+
+    fn resume(&self) {
+        self.resumed.notify_one();
     }
 }
 
@@ -91,7 +119,7 @@ impl Port {
     pub async fn adopted(&self) -> NewConnection {
         within(async {
             loop {
-                if let Some(connection) = self.kept.0.lock().unwrap().pop() {
+                if let Some(connection) = self.kept.connections.lock().unwrap().pop() {
                     return connection;
                 }
                 tokio::task::yield_now().await;

@@ -1,0 +1,82 @@
+//! How newcomers come in: accepted by the shards, so that the usual one never changes threads.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpListener;
+
+use super::caller::Newcomer;
+use super::public::Public;
+use crate::transport::shard::accepting::{Door, Knock};
+
+/// Between two complaints about files or memory that ran out.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// The public port's listener.
+pub(super) struct PublicDoor {
+    listener: TcpListener,
+    public: Arc<Public>,
+    complained: Mutex<Option<Instant>>,
+}
+
+impl PublicDoor {
+    /// `listener` is non-blocking.
+    pub(super) fn new(listener: std::net::TcpListener, public: Arc<Public>) -> Self {
+        Self {
+            listener: TcpListener::from_std(listener),
+            public,
+            complained: Mutex::default(),
+        }
+    }
+
+    fn complain(&self, error: &io::Error) {
+        let mut last = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
+            tracing::warn!(%error, "connections can't be accepted");
+            *last = Some(Instant::now());
+        }
+    }
+}
+
+impl Door for PublicDoor {
+    fn listener(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    fn answer(&self) -> Knock {
+        let Some(slot) = self.public.slots.take(self.public.connections()) else {
+            return Knock::Full;
+        };
+        loop {
+            return match self.listener.accept() {
+                Ok((socket, peer)) => {
+                    let newcomer = Newcomer::new(Arc::clone(&self.public), peer, slot);
+                    Knock::Came(socket, Box::new(newcomer))
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Knock::Nobody,
+                // The client was gone before it was accepted.
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => {
+                    self.complain(&error);
+                    Knock::Failed
+                }
+            };
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    let kinds = [
+        ConnectionAborted,
+        ConnectionRefused,
+        ConnectionReset,
+        Interrupted,
+    ];
+    kinds.contains(&error.kind())
+}
