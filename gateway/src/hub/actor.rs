@@ -6,11 +6,14 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant as Clock, sleep_until};
 
 use super::command::Command;
 use super::delivery::Outlet;
@@ -19,10 +22,10 @@ use super::state::Hub;
 use crate::broker::{Broker, Event};
 use crate::config::Channel;
 
-/// How often the clock is looked at: the precision of collected presence.
+/// How often the clock is looked at while something waits for it: the precision of collected presence.
 const TICK: Duration = Duration::from_millis(50);
-/// Ticks between two looks for messages that are too old.
-const EXPIRY_TICKS: u32 = 20;
+/// Between two looks for messages that are too old.
+const EXPIRY: Duration = Duration::from_secs(1);
 /// Payload bytes that may wait for the hub; beyond it publishing answers `overloaded`.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Inputs that one turn takes.
@@ -41,6 +44,9 @@ struct Shared {
     /// Bytes that wait with them.
     queued: AtomicUsize,
     directory: Arc<Directory>,
+    /// Whether the attendant knows that something waits for the clock.
+    ticking: AtomicBool,
+    tick: Notify,
     /// The hub, for one thread at a time; set once the shards that it talks to are there.
     hub: OnceLock<Mutex<Box<dyn Drive>>>,
 }
@@ -62,12 +68,20 @@ pub struct Inbox(Receiver<Input>);
 
 /// A hub with its broker and outlet, whatever they are.
 trait Drive: Send {
-    /// Takes what waits, and what is due; gives how many inputs and bytes it took.
-    fn turn(&mut self) -> (usize, usize);
+    /// Takes what waits, and what is due.
+    fn turn(&mut self) -> Turn;
     /// Whether the broker has something.
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()>;
     /// Lets go some of the messages that are too old; gives whether there are more.
     fn expire(&mut self) -> bool;
+}
+
+/// What a turn took, and leaves.
+struct Turn {
+    inputs: usize,
+    bytes: usize,
+    /// Whether something waits for the clock.
+    ticks: bool,
 }
 
 struct Driven<B, O> {
@@ -85,6 +99,8 @@ pub fn handle() -> (HubHandle, Inbox) {
         waiting: AtomicUsize::new(0),
         queued: AtomicUsize::new(0),
         directory: Arc::default(),
+        ticking: AtomicBool::new(false),
+        tick: Notify::new(),
         hub: OnceLock::new(),
     };
     (HubHandle(Arc::new(shared)), Inbox(inbox))
@@ -144,15 +160,17 @@ impl HubHandle {
             return false;
         };
         for _ in 0..TURNS_IN_A_ROW {
-            let Ok(mut turn) = hub.try_lock() else {
+            let Ok(mut hub) = hub.try_lock() else {
                 return false;
             };
-            let (inputs, bytes) = turn.turn();
-            drop(turn);
-            self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
-            let before = self.0.waiting.fetch_sub(inputs, Ordering::Relaxed);
+            let turn = hub.turn();
+            drop(hub);
+            let before = self.took(&turn);
+            if turn.ticks && !self.0.ticking.swap(true, Ordering::Relaxed) {
+                self.0.tick.notify_one();
+            }
             fence(Ordering::SeqCst);
-            if before == inputs && self.0.waiting.load(Ordering::Relaxed) == 0 {
+            if before == turn.inputs && self.0.waiting.load(Ordering::Relaxed) == 0 {
                 return false;
             }
         }
@@ -161,28 +179,39 @@ impl HubHandle {
 
     /// Looks after the clock and the broker until the process ends.
     pub async fn attend(&self) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut ticks = 0u32;
-        let mut expiring = false;
+        let mut expiry = Clock::now() + EXPIRY;
+        let mut ticks = false;
         loop {
+            let now = Clock::now();
+            let wake = if ticks {
+                expiry.min(now + TICK)
+            } else {
+                expiry
+            };
             tokio::select! {
                 () = poll_fn(|context| self.poll_broker(context)) => {}
-                _ = tick.tick() => {
-                    ticks = ticks.wrapping_add(1);
-                    expiring |= ticks.is_multiple_of(EXPIRY_TICKS);
-                }
-                () = std::future::ready(()), if expiring => {}
+                () = self.0.tick.notified(), if !ticks => {}
+                () = sleep_until(wake) => {}
             }
             if let Some(mut hub) = self.lock() {
-                expiring = expiring && hub.expire();
-                let (inputs, bytes) = hub.turn();
+                if Clock::now() >= expiry {
+                    let more = hub.expire();
+                    expiry = Clock::now() + if more { Duration::ZERO } else { EXPIRY };
+                }
+                let turn = hub.turn();
+                ticks = turn.ticks;
+                self.0.ticking.store(ticks, Ordering::Relaxed);
                 drop(hub);
-                self.0.queued.fetch_sub(bytes, Ordering::Relaxed);
-                self.0.waiting.fetch_sub(inputs, Ordering::Relaxed);
+                self.took(&turn);
             }
             self.work();
         }
+    }
+
+    /// Counts what a turn took; gives how many inputs waited before.
+    fn took(&self, turn: &Turn) -> usize {
+        self.0.queued.fetch_sub(turn.bytes, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(turn.inputs, Ordering::Relaxed)
     }
 
     fn poll_broker(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -205,7 +234,7 @@ impl HubHandle {
 }
 
 impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
-    fn turn(&mut self) -> (usize, usize) {
+    fn turn(&mut self) -> Turn {
         let now = Instant::now();
         self.inputs
             .extend(self.inbox.try_iter().take(INPUTS_PER_TURN));
@@ -232,7 +261,11 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
         take_events(&mut self.hub, &mut self.events, now);
         self.hub.tick(now);
         self.hub.end();
-        (count, bytes)
+        Turn {
+            inputs: count,
+            bytes,
+            ticks: self.hub.waits_for_clock(),
+        }
     }
 
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()> {

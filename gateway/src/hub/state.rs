@@ -108,6 +108,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         &mut self.broker
     }
 
+    /// Whether a later [`Self::tick`] has something to do.
+    pub fn waits_for_clock(&self) -> bool {
+        !self.presence_due.is_empty() || !self.missed.is_empty()
+    }
+
     /// Begins a turn whose first command was read from a socket at `received`.
     pub fn begin(&mut self, received: Instant) {
         self.received = received;

@@ -16,7 +16,8 @@ pub struct Wheel {
     /// The last tick that was taken.
     now: u32,
     slots: Vec<Vec<Entry>>,
-    entries: usize,
+    /// A bit per slot that is not empty: nobody wakes up for an empty one.
+    taken: [u64; SLOTS / 64],
 }
 
 impl Wheel {
@@ -26,7 +27,7 @@ impl Wheel {
             start,
             now: 0,
             slots: vec![Vec::new(); SLOTS],
-            entries: 0,
+            taken: [0; SLOTS / 64],
         }
     }
 
@@ -38,8 +39,9 @@ impl Wheel {
     /// Puts a connection down to be looked at; gives the tick at which it will be, which may be earlier.
     pub fn insert(&mut self, at: u32, entry: Entry) -> u32 {
         let at = at.clamp(self.now + 1, self.now + SLOTS as u32 - 1);
-        self.slots[at as usize % SLOTS].push(entry);
-        self.entries += 1;
+        let slot = at as usize % SLOTS;
+        self.slots[slot].push(entry);
+        self.taken[slot / 64] |= 1 << (slot % 64);
         at
     }
 
@@ -48,8 +50,9 @@ impl Wheel {
         let target = (now.duration_since(self.start).as_millis() / TICK.as_millis()) as u32;
         while self.now < target {
             self.now += 1;
-            let slot = &mut self.slots[self.now as usize % SLOTS];
-            self.entries -= slot.len();
+            let index = self.now as usize % SLOTS;
+            self.taken[index / 64] &= !(1 << (index % 64));
+            let slot = &mut self.slots[index];
             due.append(slot);
             if slot.capacity() > 64 {
                 *slot = Vec::new();
@@ -57,10 +60,29 @@ impl Wheel {
         }
     }
 
-    /// How long until the next tick, if anybody is to be looked at ever.
+    /// How long until the next tick at which somebody is to be looked at, if any.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        (self.entries > 0)
-            .then(|| (self.start + TICK * (self.now + 1)).saturating_duration_since(now))
+        let at = self.now + self.ticks_to_next()?;
+        Some((self.start + TICK * at).saturating_duration_since(now))
+    }
+
+    /// Ticks from now to the next slot that is not empty.
+    fn ticks_to_next(&self) -> Option<u32> {
+        let first = (self.now as usize + 1) % SLOTS;
+        let words = self.taken.len();
+        // The word of the first slot comes up twice: its upper bits first, its lower bits last.
+        (0..=words).find_map(|step| {
+            let word = (first / 64 + step) % words;
+            let from = first % 64;
+            let mask = match step {
+                0 => !0 << from,
+                _ if step == words => !(!0 << from),
+                _ => !0,
+            };
+            let bits = self.taken[word] & mask;
+            let slot = word * 64 + bits.trailing_zeros() as usize;
+            (bits != 0).then(|| ((slot + SLOTS - first) % SLOTS) as u32 + 1)
+        })
     }
 }
 
@@ -89,6 +111,20 @@ mod tests {
         wheel.advance(start + TICK * 1023, &mut due);
         assert_eq!(due.len(), 3);
         assert_eq!(wheel.timeout(start + TICK * 1023), None);
+    }
+
+    #[test]
+    fn the_wait_is_until_the_next_entry_wherever_the_clock_stands() {
+        for now in [0, 1, 62, 63, 64, 500, 1022, 1023, 1024, 3000] {
+            for ahead in [1, 2, 63, 64, 65, 700, 1023] {
+                let start = Instant::now();
+                let mut wheel = Wheel::new(start);
+                let at = start + TICK * now;
+                wheel.advance(at, &mut Vec::new());
+                wheel.insert(now + ahead, (1, 1));
+                assert_eq!(wheel.timeout(at), Some(TICK * ahead), "{now} + {ahead}");
+            }
+        }
     }
 
     #[test]
