@@ -1,4 +1,7 @@
 //! Fan-out in slices: a room's batches go to its members, so many at a time, and then it is another room's turn.
+//!
+//! A room whose messages have just come has its first slice before those that had theirs: a small
+//! room is done with it, and never waits for the turns of large ones.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -88,14 +91,48 @@ impl FanOut {
     }
 }
 
+/// What was done of a slice.
+struct Slice {
+    started: Instant,
+    writes: usize,
+}
+
+impl Slice {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            writes: 0,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.writes >= SLICE_WRITES
+            || (self.writes % LOOK_EVERY == LOOK_EVERY - 1 && self.started.elapsed() > SLICE_TIME)
+    }
+}
+
 impl Shard {
-    /// One slice of the room whose turn it is.
+    /// First slices, as many as one slice's bounds allow, and then one of the room whose turn it is.
     pub(super) fn fan_out_slice(&mut self) {
         self.flush_out(); // the ack of a subscription comes before its messages
-        let Some(key) = self.rooms.active.pop_front() else {
-            return;
-        };
-        if self.slice(key) {
+        let turns = self.rooms.active.len();
+        let mut slice = Slice::new();
+        while !slice.is_over()
+            && let Some(key) = self.rooms.fresh.pop_front()
+        {
+            slice.writes += 1; // a room without members is work as well
+            self.fan_out_in(key, &mut slice);
+        }
+        if turns > 0
+            && let Some(key) = self.rooms.active.pop_front()
+        {
+            self.fan_out_in(key, &mut Slice::new());
+        }
+    }
+
+    /// Goes on with a room's messages, and puts it in line again if some are left.
+    fn fan_out_in(&mut self, key: usize, slice: &mut Slice) {
+        if self.write_slice(key, slice) {
             self.finish_fan_out(key);
         }
         let name = self.rooms.rooms[key].name.clone();
@@ -117,7 +154,7 @@ impl Shard {
     }
 
     /// Writes to members until the slice or the members end; gives whether all have the messages.
-    fn slice(&mut self, key: usize) -> bool {
+    fn write_slice(&mut self, key: usize, slice: &mut Slice) -> bool {
         let room = &mut self.rooms.rooms[key];
         if room.fan_out.is_none() {
             room.fan_out = FanOut::next(&mut room.queue);
@@ -126,15 +163,11 @@ impl Shard {
             return true;
         };
         let (now, memory) = (self.wheel.now(), &self.memory);
-        let started = Instant::now();
-        let (mut writes, mut delivered, mut bytes) = (0, 0, 0);
-        while writes < SLICE_WRITES && fan_out.cursor < room.members.len() {
-            if writes % LOOK_EVERY == LOOK_EVERY - 1 && started.elapsed() > SLICE_TIME {
-                break;
-            }
+        let (mut delivered, mut bytes) = (0, 0);
+        while fan_out.cursor < room.members.len() && !slice.is_over() {
             let slot = room.members[fan_out.cursor].slot;
             fan_out.cursor += 1;
-            writes += 1;
+            slice.writes += 1;
             let Some(connection) = self.connections.get_mut(slot as usize) else {
                 continue;
             };

@@ -25,6 +25,8 @@ pub struct Rooms {
     pub(super) rooms: Slab<Room>,
     /// Rooms with something in their queue, in turn.
     pub(super) active: VecDeque<usize>,
+    /// Rooms with messages whose first slice is to come; they are not in `active` yet.
+    pub(super) fresh: VecDeque<usize>,
 }
 
 /// One of them.
@@ -75,7 +77,7 @@ pub enum Item {
 impl Rooms {
     /// Whether a fan-out waits for its next slice.
     pub fn has_work(&self) -> bool {
-        !self.active.is_empty()
+        !self.fresh.is_empty() || !self.active.is_empty()
     }
 
     /// Whether something of the room is still on its way.
@@ -164,7 +166,7 @@ impl Shard {
             if !matches!(item, Item::Messages(_)) {
                 return self.do_item(name, item);
             }
-            self.rooms.active.push_back(key);
+            self.rooms.fresh.push_back(key);
         }
         self.rooms.rooms[key].queue.push_back(item);
     }

@@ -24,6 +24,7 @@ pub const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
 pub struct Kept {
     connections: Mutex<Vec<NewConnection>>,
     resumed: Arc<Notify>,
+    listening: Notify,
 }
 
 impl Home for Kept {
@@ -51,6 +52,7 @@ impl Home for Kept {
                 }
             }
         });
+        self.listening.notify_one();
     }
 
     fn resume(&self) {
@@ -89,6 +91,7 @@ impl Port {
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server::serve(listener, Arc::clone(&public)));
+        kept.listening.notified().await;
         Self {
             address,
             public,
