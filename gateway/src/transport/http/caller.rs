@@ -12,7 +12,7 @@ use super::admission::Place;
 use super::public::Public;
 use super::server::HEADER_BYTES;
 use super::slots::Slot;
-use super::upgrade::{accept, admit, opening};
+use super::upgrade::{accept, admit, agreement, opening};
 use crate::transport::shard::arrival::{Caller, Welcome};
 use crate::transport::websocket::handshake::Accepted;
 
@@ -102,20 +102,11 @@ fn header_map(parsed: &[httparse::Header<'_>]) -> Option<HeaderMap> {
 /// 101, as it is written.
 fn response(accepted: &Accepted) -> Vec<u8> {
     let mut head = Vec::with_capacity(256);
-    head.extend_from_slice(
-        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n",
-    );
-    let mut put = |name: &str, value: &str| {
+    head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (name, value) in agreement(accepted) {
         for part in [name, ": ", value, "\r\n"] {
             head.extend_from_slice(part.as_bytes());
         }
-    };
-    put("sec-websocket-accept", &accepted.accept_key);
-    if let Some(name) = accepted.subprotocol {
-        put("sec-websocket-protocol", name);
-    }
-    if let Some(deflate) = &accepted.deflate {
-        put("sec-websocket-extensions", &deflate.response);
     }
     head.extend_from_slice(b"\r\n");
     head

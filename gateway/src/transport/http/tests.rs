@@ -1,5 +1,6 @@
 //! The port as a whole, over loopback.
 
+mod caller;
 mod console;
 mod handshakes;
 mod hostile;

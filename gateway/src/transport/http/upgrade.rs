@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::body::Body;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 
@@ -97,27 +97,31 @@ pub(super) fn opening(accepted: Accepted, peer: SocketAddr) -> Result<Opening, R
     })
 }
 
+/// The header fields of a 101.
+pub(super) fn agreement(accepted: &Accepted) -> impl Iterator<Item = (&'static str, &str)> {
+    let always = [
+        ("upgrade", "websocket"),
+        ("connection", "upgrade"),
+        ("sec-websocket-accept", accepted.accept_key.as_str()),
+    ];
+    let subprotocol = accepted.subprotocol;
+    let deflate = accepted.deflate.as_ref();
+    always
+        .into_iter()
+        .chain(subprotocol.map(|name| ("sec-websocket-protocol", name)))
+        .chain(deflate.map(|deflate| ("sec-websocket-extensions", deflate.response.as_str())))
+}
+
 fn switching_protocols(accepted: &Accepted) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.reserve(5);
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    put(headers, header::SEC_WEBSOCKET_ACCEPT, &accepted.accept_key);
-    if let Some(name) = accepted.subprotocol {
-        let name = HeaderValue::from_static(name);
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
-    }
-    if let Some(deflate) = &accepted.deflate {
-        put(headers, header::SEC_WEBSOCKET_EXTENSIONS, &deflate.response);
+    for (name, value) in agreement(accepted) {
+        // Base64 and the handshake's own words are visible ASCII, so this never leaves one out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
     response
-}
-
-fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // Base64 and the handshake's own words are visible ASCII, so this never leaves one out.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }

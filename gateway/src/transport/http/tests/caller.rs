@@ -1,0 +1,89 @@
+//! The short way in: which first bytes a shard may answer, and which are for HTTP proper.
+
+use std::sync::Arc;
+
+use super::support::{Port, UPGRADE};
+use crate::drain::Phase;
+use crate::transport::http::caller::Newcomer;
+use crate::transport::shard::arrival::{Caller, Welcome};
+
+fn hear(port: &Port, bytes: &[u8]) -> Option<Welcome> {
+    let slot = port.public.slots.take(0).unwrap();
+    let peer = "192.0.2.1:5000".parse().unwrap();
+    Newcomer::new(Arc::clone(&port.public), peer, slot).hear(bytes)
+}
+
+fn request(start: &str, headers: &str) -> String {
+    format!("{start}\r\nHost: chat.example\r\n{UPGRADE}{headers}\r\n")
+}
+
+const START: &str = "GET /ws?room=lobby HTTP/1.1";
+
+#[tokio::test]
+async fn a_whole_handshake_is_answered_as_http_proper_answers_it() {
+    let port = Port::open("  transports: {webSocket: {compression: PerMessage}}").await;
+    let offer = "Sec-WebSocket-Protocol: linnet.v1.plain\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+    let bytes = [request(START, offer).as_bytes(), b"frames"].concat();
+    let welcome = hear(&port, &bytes).unwrap();
+    assert_eq!(&bytes[welcome.length..], b"frames");
+    assert_eq!(welcome.opening.protocol, 1);
+    assert_eq!(
+        welcome.opening.handshake.room.as_ref().unwrap().as_str(),
+        "lobby"
+    );
+    assert!(welcome.opening.deflate.is_some());
+
+    let (long, _client) = port.upgrade("/ws?room=lobby", offer).await;
+    let short = String::from_utf8(welcome.response).unwrap();
+    let mut lines = short.strip_suffix("\r\n\r\n").unwrap().split("\r\n");
+    assert_eq!(lines.next(), Some("HTTP/1.1 101 Switching Protocols"));
+    let mut fields = 0;
+    for (name, value) in lines.map(|line| line.split_once(": ").unwrap()) {
+        assert_eq!(long.header(name), Some(value), "{name}");
+        fields += 1;
+    }
+    assert_eq!(fields, 5);
+}
+
+#[tokio::test]
+async fn a_place_is_held_until_the_newcomer_is_gone() {
+    let port = Port::open("").await;
+    let slot = port.public.slots.take(0).unwrap();
+    let peer = "192.0.2.1:5000".parse().unwrap();
+    let mut newcomer = Newcomer::new(Arc::clone(&port.public), peer, slot);
+    assert!(newcomer.hear(request(START, "").as_bytes()).is_some());
+    assert_eq!(port.public.connections(), 1);
+    drop(newcomer);
+    assert_eq!(port.public.connections(), 0);
+}
+
+#[tokio::test]
+async fn whatever_is_no_whole_accepted_handshake_is_for_http_proper_and_counts_nowhere() {
+    let port = Port::open("").await;
+    let whole = request(START, "");
+    for length in [0, 1, 20, whole.len() - 1] {
+        assert!(hear(&port, &whole.as_bytes()[..length]).is_none());
+    }
+    let padding = format!("X-Padding: {}\r\n", "x".repeat(17_000));
+    let many = "X-Field: 1\r\n".repeat(70);
+    let others = [
+        request("POST /ws HTTP/1.1", ""),
+        request("GET /ws HTTP/1.0", ""),
+        request("GET / HTTP/1.1", ""),
+        request("GET http://[ HTTP/1.1", ""),
+        request(START, "Content-Length: 5\r\n"),
+        request(START, "Transfer-Encoding: chunked\r\n"),
+        request(START, "Sec-WebSocket-Protocol: chat\r\n"),
+        request(START, "Origin: https://elsewhere.example\r\n"),
+        request(START, &padding),
+        request(START, &many),
+        "\u{16}\u{3}\u{1}a TLS greeting\r\n\r\n".to_owned(),
+    ];
+    for other in others {
+        assert!(hear(&port, other.as_bytes()).is_none(), "{other}");
+    }
+    assert_eq!(port.public.connections(), 0);
+    port.lifecycle.enter(Phase::Draining);
+    assert!(hear(&port, whole.as_bytes()).is_none(), "draining");
+}
