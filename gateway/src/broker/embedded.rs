@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::{Broker, DeduplicationKey, Event, PublishError, Receipt, Request, Token};
+use super::{Broker, DeduplicationKey, Event, Partition, PublishError, Receipt, Request, Token};
 use crate::config::Channel;
 use crate::message::Message;
-use crate::names::{Epoch, Offset};
+use crate::names::{Epoch, Offset, RoomName};
+
+/// All rooms share the one store.
+const ONLY: Partition = Partition(0);
 
 /// Memory of one remembered `message_id`: map entry, queue entry, load factor.
 const KEY_FOOTPRINT: usize = 192;
@@ -17,6 +20,7 @@ const KEY_FOOTPRINT: usize = 192;
 /// The embedded broker.
 pub struct Embedded {
     events: VecDeque<Event>,
+    epoch: Epoch,
     last: Offset,
     last_timestamp: u64,
     published: Published,
@@ -26,12 +30,15 @@ impl Embedded {
     /// A broker with an empty store and a new epoch.
     pub fn new(channel: &Channel) -> Self {
         let mut events = VecDeque::new();
+        let epoch = Epoch::random();
         events.push_back(Event::Position {
-            epoch: Epoch::random(),
+            partition: ONLY,
+            epoch: epoch.clone(),
             last: Offset(0),
         });
         Self {
             events,
+            epoch,
             last: Offset(0),
             last_timestamp: 0,
             published: Published::new(channel),
@@ -56,12 +63,12 @@ impl Embedded {
                 message.offset = Some(self.last);
             }
             let receipt = Receipt {
-                offset: message.offset,
+                position: message.offset.map(|offset| (self.epoch.clone(), offset)),
                 timestamp: message.timestamp,
                 duplicate: false,
             };
             if let Some(key) = key.filter(|_| stored) {
-                self.published.remember(key, receipt, now);
+                self.published.remember(key, receipt.clone(), now);
             }
             self.events.push_back(Event::Message(Arc::new(message)));
             receipt
@@ -83,6 +90,14 @@ impl Embedded {
 }
 
 impl Broker for Embedded {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    fn partition(&self, _: &RoomName) -> Partition {
+        ONLY
+    }
+
     fn submit(&mut self, request: Request) {
         match request {
             Request::Publish {
@@ -159,7 +174,7 @@ impl Published {
         self.forget(now);
         self.receipts.get(key).map(|receipt| Receipt {
             duplicate: true,
-            ..*receipt
+            ..receipt.clone()
         })
     }
 

@@ -17,8 +17,18 @@ use crate::names::{ConnectionId, Epoch, Offset, RoomName, UserId};
 /// Ties an answer to its request; chosen by the hub.
 pub type Token = u64;
 
+/// A part of the rooms with history that shares a store: its epoch, its offsets. Counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub u16);
+
 /// What a broker does for the hub.
 pub trait Broker: Send {
+    /// How many partitions there are; constant, and at least 1.
+    fn partitions(&self) -> u16;
+
+    /// Which of them a room belongs to; constant.
+    fn partition(&self, room: &RoomName) -> Partition;
+
     /// Takes a request over at once. Its answer, where it has one, comes as an event with its token.
     fn submit(&mut self, request: Request);
 
@@ -106,14 +116,16 @@ pub enum Event {
     Message(Arc<Message>),
     /// Messages of a room were missed, at or below the last position told: nothing kept of it is complete any more.
     Lost {
-        /// The room; `None`: any.
-        room: Option<RoomName>,
+        /// Of which rooms.
+        scope: Scope,
         /// What happened.
         reason: GapReason,
     },
-    /// The store's life and the last position in it; sent first of all, again when the store was re-created, and before
+    /// A store's life and the last position in it; sent first of all, again when the store was re-created, and before
     /// [`Event::Lost`] where stored messages up to that position will not come.
     Position {
+        /// Whose store.
+        partition: Partition,
         /// The current epoch.
         epoch: Epoch,
         /// The last position.
@@ -169,14 +181,25 @@ pub struct Member {
     pub info: Option<Arc<str>>,
 }
 
+/// Which rooms an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One.
+    Room(RoomName),
+    /// All of a partition that keep messages.
+    Partition(Partition),
+    /// Any.
+    Everything,
+}
+
 /// Where a published message stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its position; `None` in a room without history.
-    pub offset: Option<Offset>,
+    /// Its position, in the store that took it; `None` in a room without history.
+    pub position: Option<(Epoch, Offset)>,
     /// Milliseconds since the Unix epoch.
     pub timestamp: u64,
-    /// Whether it is a repeat of the message at `offset`.
+    /// Whether it is a repeat of the message at `position`.
     pub duplicate: bool,
 }
 

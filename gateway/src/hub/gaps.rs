@@ -3,36 +3,52 @@
 use super::delivery::{Delivery, Outlet};
 use super::ring::Ring;
 use super::state::Hub;
-use crate::broker::{Broker, GapReason};
+use super::stores::Store;
+use crate::broker::{Broker, GapReason, Partition, Scope};
 use crate::names::{Epoch, Offset, RoomName};
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
-    /// The store's life: a new one makes all positions void.
-    pub(super) fn position(&mut self, epoch: Epoch, last: Offset) {
-        let again = self.epoch != epoch;
-        self.epoch = epoch;
-        self.position = last;
-        self.floor = last;
+    /// A store's life: a new one makes all positions in it void.
+    pub(super) fn position(&mut self, partition: Partition, epoch: Epoch, last: Offset) {
+        let store = self.stores.of_mut(partition);
+        let again = store.epoch != epoch;
+        *store = Store {
+            epoch,
+            position: last,
+            floor: last,
+        };
         if again {
             for room in self.rooms.values_mut() {
-                self.rings.change(room, |ring| *ring = Ring::new(last));
+                if room.partition == partition {
+                    self.rings.change(room, |ring| *ring = Ring::new(last));
+                }
             }
-            self.lost(None, GapReason::EpochChanged);
+            self.lost(Scope::Partition(partition), GapReason::EpochChanged);
         }
     }
 
     /// Messages were missed: what is kept proves nothing up to here, and subscribers are told.
-    pub(super) fn lost(&mut self, room: Option<RoomName>, reason: GapReason) {
-        if room
-            .as_ref()
-            .is_none_or(|name| !self.rooms.contains_key(name))
-        {
-            self.floor = self.floor.max(self.position);
+    pub(super) fn lost(&mut self, scope: Scope, reason: GapReason) {
+        match &scope {
+            Scope::Room(name) if self.rooms.contains_key(name) => {}
+            Scope::Room(name) => self.stores.of_mut(self.broker.partition(name)).forget(),
+            Scope::Partition(partition) => self.stores.of_mut(*partition).forget(),
+            Scope::Everything => self.stores.iter_mut().for_each(Store::forget),
         }
-        let names = room.map_or_else(|| self.rooms.keys().cloned().collect(), |name| vec![name]);
+        let names: Vec<RoomName> = match scope {
+            Scope::Room(name) => vec![name],
+            Scope::Partition(partition) => self
+                .rooms
+                .values()
+                .filter(|room| room.stored && room.partition == partition)
+                .map(|room| room.name.clone())
+                .collect(),
+            Scope::Everything => self.rooms.keys().cloned().collect(),
+        };
         for name in names {
             if let Some(room) = self.rooms.get_mut(&name) {
-                self.rings.change(room, |ring| ring.clear(self.position));
+                let position = self.stores.of(room.partition).position;
+                self.rings.change(room, |ring| ring.clear(position));
                 self.tell_gap(&name, reason);
                 self.forget_if_idle(&name);
             }
@@ -43,7 +59,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let Some(room) = self.rooms.get(name) else {
             return;
         };
-        let position = room.stored.then(|| (self.epoch.clone(), self.position));
+        let position = room.stored.then(|| self.stores.of(room.partition).end());
         for shard in room.shards() {
             let gap = Delivery::Gap {
                 room: name.clone(),

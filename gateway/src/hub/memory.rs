@@ -8,6 +8,7 @@ use super::presence::MERGE;
 use super::ring::Ring;
 use super::room::Room;
 use super::state::Hub;
+use super::stores::Store;
 use crate::broker::{Broker, GapReason};
 use crate::config::{Channel, History, PresenceMode};
 use crate::message::Message;
@@ -19,10 +20,12 @@ const EXPIRY_SLICE: usize = 1000;
 impl<B: Broker, O: Outlet> Hub<B, O> {
     /// The room in memory, made if it is not there.
     pub(super) fn room(&mut self, name: &RoomName) -> &mut Room {
-        let (channel, shards, floor) = (&self.channel, self.shards, self.floor);
-        self.rooms
-            .entry(name.clone())
-            .or_insert_with(|| Room::new(name.clone(), &channel.rules, shards, floor))
+        self.rooms.entry(name.clone()).or_insert_with(|| {
+            let partition = self.broker.partition(name);
+            let floor = self.stores.of(partition).floor;
+            let rules = &self.channel.rules;
+            Room::new(name.clone(), rules, self.shards, partition, floor)
+        })
     }
 
     pub(super) fn keep(&mut self, name: &RoomName, message: Arc<Message>, history: History) {
@@ -91,7 +94,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         self.broker.configure(&channel);
         if !self.channel.rules.keep_alike(&channel.rules) {
             // A room that is not in memory may have begun to keep messages just now: nothing before is proven.
-            self.floor = self.floor.max(self.position);
+            self.stores.iter_mut().for_each(Store::forget);
         }
         self.channel = channel;
         let max = self
@@ -102,7 +105,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         for room in self.rooms.values_mut() {
             let (was_stored, told) = (room.stored, room.presence_mode != PresenceMode::Off);
             room.apply(&self.channel.rules);
-            let (stored, position) = (room.stored, self.position);
+            let (stored, position) = (room.stored, self.stores.of(room.partition).position);
             self.rings.change(room, |ring| match (was_stored, stored) {
                 (false, true) => *ring = Ring::new(position),
                 (true, false) => ring.clear(position),
@@ -141,11 +144,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     }
 
     pub(super) fn forget_idle(&mut self) {
-        let floor = &mut self.floor;
+        let stores = &mut self.stores;
         self.rooms.retain(|_, room| {
             let idle = room.is_idle();
             if idle {
-                *floor = (*floor).max(room.ring.floor());
+                let store = stores.of_mut(room.partition);
+                store.raise_floor(room.ring.floor());
             }
             !idle
         });
@@ -155,7 +159,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         if self.rooms.get(name).is_some_and(Room::is_idle)
             && let Some(room) = self.rooms.remove(name)
         {
-            self.floor = self.floor.max(room.ring.floor());
+            let store = self.stores.of_mut(room.partition);
+            store.raise_floor(room.ring.floor());
         }
     }
 }

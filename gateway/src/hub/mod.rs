@@ -17,6 +17,7 @@ pub mod ring;
 mod rings;
 mod room;
 pub mod state;
+mod stores;
 mod subscribing;
 mod users;
 

@@ -61,10 +61,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 };
                 counter.add(1);
                 Answer::Published {
-                    position: receipt.offset.map(|offset| (self.epoch.clone(), offset)),
+                    not_deduplicated: had_message_id && receipt.position.is_none(),
+                    position: receipt.position,
                     timestamp: receipt.timestamp,
                     duplicate: receipt.duplicate,
-                    not_deduplicated: had_message_id && receipt.offset.is_none(),
                 }
             }
             Err(error) => refused(error),
@@ -75,10 +75,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     /// A message of the broker: kept where the room keeps messages, and sent to whoever is in the room.
     pub(super) fn message(&mut self, message: Arc<Message>) {
         if let Some(offset) = message.offset {
-            if offset <= self.position {
+            let room = self.rooms.get(&message.room);
+            let partition = room.map_or_else(
+                || self.broker.partition(&message.room),
+                |room| room.partition,
+            );
+            let store = self.stores.of_mut(partition);
+            if offset <= store.position {
                 return; // seen before a reset
             }
-            self.position = offset;
+            store.position = offset;
         } else if !self.rooms.contains_key(&message.room) {
             return;
         }

@@ -37,12 +37,13 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             page = (found.messages, found.more);
         }
         let (messages, more) = page;
+        let epoch = self.stores.of(self.broker.partition(name)).epoch.clone();
         self.forget_if_idle(name);
         self.answer(
             to,
             id,
             Answer::History(HistoryPage {
-                epoch: self.epoch.clone(),
+                epoch,
                 messages,
                 more,
             }),

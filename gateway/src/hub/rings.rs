@@ -100,6 +100,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::broker::Partition;
     use crate::config::Rules;
     use crate::message::{Message, Payload};
     use crate::names::{ConnectionId, Offset, UserId};
@@ -109,7 +110,13 @@ mod tests {
         let (mut rings, mut all) = (Rings::default(), HashMap::new());
         for (name, timestamp) in rooms {
             let name = RoomName::parse(name).unwrap();
-            let mut room = Room::new(name.clone(), &Rules::compile(&[], true), 1, Offset(0));
+            let mut room = Room::new(
+                name.clone(),
+                &Rules::compile(&[], true),
+                1,
+                Partition(0),
+                Offset(0),
+            );
             room.used = rings.stamp();
             push(&mut rings, &mut room, *timestamp);
             all.insert(name, room);

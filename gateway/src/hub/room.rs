@@ -7,6 +7,7 @@ use super::Address;
 use super::presence::Presence;
 use super::ring::Ring;
 use super::rings::Place;
+use crate::broker::Partition;
 use crate::config::{PresenceMode, Rules};
 use crate::message::Message;
 use crate::names::{Offset, RoomName};
@@ -16,6 +17,8 @@ use crate::names::{Offset, RoomName};
 pub struct Room {
     /// Shared with all its messages.
     pub name: RoomName,
+    /// The store of its messages, where it keeps any.
+    pub partition: Partition,
     /// Whether messages are kept.
     pub stored: bool,
     /// What is told of members.
@@ -40,9 +43,16 @@ pub struct Room {
 
 impl Room {
     /// A room nobody is in.
-    pub fn new(name: RoomName, rules: &Rules, shards: usize, floor: Offset) -> Self {
+    pub fn new(
+        name: RoomName,
+        rules: &Rules,
+        shards: usize,
+        partition: Partition,
+        floor: Offset,
+    ) -> Self {
         let mut room = Self {
             name,
+            partition,
             stored: false,
             presence_mode: PresenceMode::Off,
             max_members: 0,

@@ -14,12 +14,13 @@ use super::directory::Directory;
 use super::presence::MERGE;
 use super::rings::Rings;
 use super::room::Room;
+use super::stores::Stores;
 use super::subscribing::Resume;
 use super::users::Users;
 use crate::broker::{Broker, Event, Token};
 use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
-use crate::names::{Epoch, Offset, RoomName};
+use crate::names::RoomName;
 use crate::protocol::{ErrorCode, RequestId};
 
 /// Rooms, users and what is on its way to the broker.
@@ -34,11 +35,7 @@ pub struct Hub<B, O> {
     pub(super) pending: Slab<Pending>,
     /// Subscribes that wait for messages from beyond the ring.
     pub(super) reading: HashMap<(Address, RoomName), Token>,
-    pub(super) epoch: Epoch,
-    /// The last position that the broker told.
-    pub(super) position: Offset,
-    /// Nothing above this offset is missing of any room that is not in memory.
-    pub(super) floor: Offset,
+    pub(super) stores: Stores,
     pub(super) rings: Rings,
     /// Rooms with messages for the shards in this turn.
     pub(super) outgoing: Vec<RoomName>,
@@ -76,6 +73,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         shards: usize,
         metrics: Arc<HubMetrics>,
     ) -> Self {
+        let stores = Stores::new(broker.partitions());
         Self {
             channel,
             broker,
@@ -85,9 +83,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             users: Users::default(),
             pending: Slab::new(),
             reading: HashMap::new(),
-            epoch: Epoch::random(), // until the broker tells its own
-            position: Offset(0),
-            floor: Offset(0),
+            stores,
             rings: Rings::default(),
             outgoing: Vec::new(),
             missed: Vec::new(),
@@ -177,8 +173,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         match event {
             Event::Message(message) => self.message(message),
             Event::Published { token, result } => self.published(token, result),
-            Event::Position { epoch, last } => self.position(epoch, last),
-            Event::Lost { room, reason } => self.lost(room, reason),
+            Event::Position {
+                partition,
+                epoch,
+                last,
+            } => self.position(partition, epoch, last),
+            Event::Lost { scope, reason } => self.lost(scope, reason),
             Event::Read { token, complete } => self.read(token, complete),
             Event::Joined { room, member } => {
                 let Some(room) = self.rooms.get_mut(&room) else {

@@ -35,9 +35,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     ) {
         self.settle(to, &name);
         let stamp = self.rings.stamp();
-        let (epoch, position) = (self.epoch.clone(), self.position);
         self.expire_room(&name);
         let page_bytes = self.page_bytes();
+        let partition = self.room(&name).partition;
+        let (epoch, position) = self.stores.of(partition).end();
         let room = self.room(&name);
         room.used = stamp;
         let resumed = match &since {
@@ -202,10 +203,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             presence,
             reach,
         } = resume;
-        let (epoch, position, page_bytes) = (self.epoch.clone(), self.position, self.page_bytes());
+        let page_bytes = self.page_bytes();
         let Some(room) = self.rooms.get_mut(&name) else {
             return;
         };
+        let (epoch, position) = self.stores.of(room.partition).end();
         let read = complete.filter(|_| since.epoch == epoch);
         let page =
             read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));

@@ -56,7 +56,7 @@ fn outcome(broker: &mut Embedded) -> Vec<String> {
         } => {
             format!(
                 "p{}{}",
-                at(receipt.offset),
+                at(receipt.position.map(|(_, offset)| offset)),
                 if receipt.duplicate { "!" } else { "" }
             )
         }
@@ -76,6 +76,7 @@ fn it_begins_with_a_new_epoch_at_position_0() {
     let first = || match &events(&mut Embedded::new(&channel(60)))[..] {
         [
             Event::Position {
+                partition: Partition(0),
                 epoch,
                 last: Offset(0),
             },
@@ -141,27 +142,31 @@ fn without_history_nothing_is_remembered() {
 fn an_id_is_remembered_for_the_window_and_a_repeat_does_not_prolong_it() {
     let mut published = Published::new(&channel(10));
     let receipt = Receipt {
-        offset: Some(Offset(1)),
+        position: Some((Epoch::random(), Offset(1))),
         timestamp: 5,
         duplicate: false,
     };
     let start = Instant::now();
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
-    published.remember(key("a"), receipt, start);
+    published.remember(key("a"), receipt.clone(), start);
     for milliseconds in [0, 5_000, 9_999] {
         let repeat = Receipt {
             duplicate: true,
-            ..receipt
+            ..receipt.clone()
         };
         assert_eq!(published.get(&key("a"), at(milliseconds)), Some(repeat));
     }
     assert_eq!(published.get(&key("a"), at(10_000)), None);
     let second = Receipt {
-        offset: Some(Offset(2)),
-        ..receipt
+        position: Some((Epoch::random(), Offset(2))),
+        ..receipt.clone()
     };
     published.remember(key("a"), second, at(10_000));
-    let offset = |receipt: Option<Receipt>| receipt.and_then(|receipt| receipt.offset);
+    let offset = |receipt: Option<Receipt>| {
+        receipt
+            .and_then(|receipt| receipt.position)
+            .map(|(_, offset)| offset)
+    };
     assert_eq!(
         offset(published.get(&key("a"), at(19_999))),
         Some(Offset(2))
@@ -174,12 +179,12 @@ fn an_id_is_remembered_for_the_window_and_a_repeat_does_not_prolong_it() {
 fn a_new_window_holds_for_what_is_remembered_already() {
     let mut published = Published::new(&channel(100));
     let receipt = Receipt {
-        offset: None,
+        position: None,
         timestamp: 5,
         duplicate: false,
     };
     let start = Instant::now();
-    published.remember(key("a"), receipt, start);
+    published.remember(key("a"), receipt.clone(), start);
     published.configure(&channel(10));
     assert!(
         published
@@ -199,12 +204,12 @@ fn ids_take_an_eighth_of_history_memory_at_most_and_the_oldest_go() {
     small.limits.history_memory = 8 * KEY_FOOTPRINT * 3;
     let (mut published, now) = (Published::new(&small), Instant::now());
     let receipt = Receipt {
-        offset: None,
+        position: None,
         timestamp: 5,
         duplicate: false,
     };
     for id in ["a", "b", "c", "d"] {
-        published.remember(key(id), receipt, now);
+        published.remember(key(id), receipt.clone(), now);
     }
     let known = ["a", "b", "c", "d"].map(|id| published.get(&key(id), now).is_some());
     assert_eq!(known, [false, true, true, true]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::support::{Manual, aged, channel};
-use crate::broker::Event;
+use crate::broker::{Event, Partition};
 use crate::hub::state::Hub;
 use crate::hub::{Delivery, Outlet, actor};
 use crate::message::Message;
@@ -28,6 +28,7 @@ async fn however_many_messages_are_too_old_they_go_within_seconds() {
     let metrics = Arc::new(HubMetrics::default());
     let mut broker = Manual::default();
     broker.events.push_back(Event::Position {
+        partition: Partition(0),
         epoch: Epoch::random(),
         last: Offset(0),
     });

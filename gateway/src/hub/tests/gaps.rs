@@ -1,7 +1,7 @@
 //! What a broker has missed, and stores that begin again.
 
 use super::support::*;
-use crate::broker::{Event, GapReason};
+use crate::broker::{Event, GapReason, Partition, Scope};
 use crate::names::{Epoch, Offset};
 use crate::protocol::HistoryRange::Newest;
 
@@ -30,20 +30,20 @@ fn every_shard_with_live_subscribers_is_told() {
         client(1, 3).subscribe("s"),
     ]);
     let said = stage.events([Event::Lost {
-        room: Some(room("r")),
+        scope: Scope::Room(room("r")),
         reason: GapReason::Lagged,
     }]);
     assert_eq!(lines(&said), ["r gap lagged at 0", "r gap lagged at 0"]);
     assert!(
         stage
             .events([Event::Lost {
-                room: Some(room("unknown")),
+                scope: Scope::Room(room("unknown")),
                 reason: GapReason::Lagged
             }])
             .is_empty()
     );
     let mut all = lines(&stage.events([Event::Lost {
-        room: None,
+        scope: Scope::Everything,
         reason: GapReason::BrokerReset,
     }]));
     all.sort();
@@ -62,7 +62,7 @@ fn without_history_a_gap_has_no_position() {
     let (mut stage, _) = stage();
     stage.turn([client(0, 1).subscribe("live")]);
     let said = stage.events([Event::Lost {
-        room: None,
+        scope: Scope::Everything,
         reason: GapReason::BrokerReset,
     }]);
     assert_eq!(lines(&said), ["live gap broker_reset at -"]);
@@ -70,7 +70,11 @@ fn without_history_a_gap_has_no_position() {
 
 #[test]
 fn after_a_gap_nothing_before_it_is_called_complete() {
-    for lost in [Some(room("r")), None] {
+    for lost in [
+        Scope::Room(room("r")),
+        Scope::Partition(Partition(0)),
+        Scope::Everything,
+    ] {
         let (mut stage, epoch) = stage();
         let ann = client(0, 1);
         stage.turn([ann.subscribe("r")]);
@@ -78,11 +82,12 @@ fn after_a_gap_nothing_before_it_is_called_complete() {
         // The broker has missed what stands between 2 and 6.
         let said = stage.events([
             Event::Position {
+                partition: Partition(0),
                 epoch: epoch.clone(),
                 last: Offset(6),
             },
             Event::Lost {
-                room: lost,
+                scope: lost,
                 reason: GapReason::Lagged,
             },
             stored("r", 7),
@@ -109,7 +114,7 @@ fn a_gap_of_a_room_that_is_not_in_memory_is_remembered() {
     stage.events([
         stored("s", 1),
         Event::Lost {
-            room: Some(room("r")),
+            scope: Scope::Room(room("r")),
             reason: GapReason::Lagged,
         },
     ]);
@@ -131,13 +136,15 @@ fn another_epoch_voids_everything_and_is_told() {
     stage.events([stored("r", 1), stored("unused", 2)]);
     let new = Epoch::random();
     let mut said = lines(&stage.events([Event::Position {
+        partition: Partition(0),
         epoch: new.clone(),
         last: Offset(40),
     }]));
     said.sort();
     assert_eq!(
         said,
-        ["live gap epoch_changed at -", "r gap epoch_changed at 40"]
+        ["r gap epoch_changed at 40"],
+        "a room without history has nothing in the store"
     );
     assert_eq!(
         (stage.metrics.ring_bytes.get(), stage.rooms()),
@@ -163,10 +170,39 @@ fn another_epoch_voids_everything_and_is_told() {
 }
 
 #[test]
+fn partitions_have_epochs_and_positions_of_their_own() {
+    let (mut stage, old) = stage();
+    let (ann, bob) = (client(0, 1), client(1, 2));
+    stage.turn([ann.subscribe("r"), bob.subscribe("other")]);
+    stage.events([stored("r", 7), stored("other", 3)]);
+    assert_eq!(
+        lines(&stage.events([stored("other", 4)])),
+        ["other [4] to [0, 1, 0]"],
+        "below the first partition's position"
+    );
+    let lost = stage.events([Event::Lost {
+        scope: Scope::Partition(Partition(1)),
+        reason: GapReason::Lagged,
+    }]);
+    assert_eq!(lines(&lost), ["other gap lagged at 4"]);
+    let said = stage.events([Event::Position {
+        partition: Partition(1),
+        epoch: Epoch::random(),
+        last: Offset(0),
+    }]);
+    assert_eq!(lines(&said), ["other gap epoch_changed at 0"]);
+    assert_eq!(
+        lines(&stage.turn([ann.resume("r", &old, 6)])),
+        ["1 in r at 7 recovered [7]"]
+    );
+}
+
+#[test]
 fn another_epoch_is_told_even_if_nothing_was_ever_stored() {
     let (mut stage, _) = stage();
     stage.turn([client(0, 1).subscribe("r")]);
     let said = stage.events([Event::Position {
+        partition: Partition(0),
         epoch: Epoch::random(),
         last: Offset(0),
     }]);
@@ -181,6 +217,7 @@ fn the_same_position_again_is_no_gap() {
     assert!(
         stage
             .events([Event::Position {
+                partition: Partition(0),
                 epoch: epoch.clone(),
                 last: Offset(1)
             }])

@@ -80,7 +80,7 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
         (Err(PublishError::Overloaded), "1 refused overloaded"),
         (
             Ok(Receipt {
-                offset: Some(Offset(4)),
+                position: Some((Epoch::random(), Offset(4))),
                 timestamp: 5,
                 duplicate: false,
             }),
@@ -88,7 +88,7 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
         ),
         (
             Ok(Receipt {
-                offset: Some(Offset(3)),
+                position: Some((Epoch::random(), Offset(3))),
                 timestamp: 5,
                 duplicate: true,
             }),
@@ -108,7 +108,10 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
             panic!()
         };
         assert_eq!(
-            lines(&stage.events([Event::Published { token, result }])),
+            lines(&stage.events([Event::Published {
+                token,
+                result: result.clone()
+            }])),
             [expected]
         );
         assert!(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::support::*;
-use crate::broker::{Event, Request};
+use crate::broker::{Event, Partition, Request};
 use crate::message::Message;
 use crate::names::{Epoch, Offset};
 
@@ -216,6 +216,7 @@ fn a_read_of_an_epoch_that_has_ended_is_lost() {
     let token = stage.reads()[0];
     let said = stage.events([
         Event::Position {
+            partition: Partition(0),
             epoch: Epoch::random(),
             last: Offset(3),
         },

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::{Said, Stage};
-use crate::broker::{Broker, Event, Request};
+use crate::broker::{Broker, Event, Partition, Request};
 use crate::config::Channel;
-use crate::names::{Epoch, Offset};
+use crate::names::{Epoch, Offset, RoomName};
 
 /// Its events are the test's, and it writes requests down.
 #[derive(Default)]
@@ -17,6 +17,15 @@ pub struct Manual {
 }
 
 impl Broker for Manual {
+    fn partitions(&self) -> u16 {
+        2
+    }
+
+    /// Rooms are in the first partition, but for those whose name begins with `other`.
+    fn partition(&self, room: &RoomName) -> Partition {
+        Partition(room.as_str().starts_with("other").into())
+    }
+
     fn submit(&mut self, request: Request) {
         self.requests.push(request);
     }
@@ -36,10 +45,13 @@ impl Stage<Manual> {
     /// With a broker that does what the test says, at an epoch and a position.
     pub fn manual(channel: Channel, epoch: &Epoch, last: u64) -> Self {
         let mut stage = Self::with(channel, Manual::default());
-        stage.events([Event::Position {
-            epoch: epoch.clone(),
-            last: Offset(last),
-        }]);
+        for partition in [Partition(0), Partition(1)] {
+            stage.events([Event::Position {
+                partition,
+                epoch: epoch.clone(),
+                last: Offset(last),
+            }]);
+        }
         stage
     }
 
