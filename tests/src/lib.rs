@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http;
 pub mod manifest;
 pub mod metrics;
+pub mod nats;
 pub mod raw;
 pub mod wait;
 

@@ -1,3 +1,4 @@
-//! How a channel is laid out on NATS.
+//! What a gateway needs to speak to NATS.
 
+pub mod credentials;
 pub mod subjects;

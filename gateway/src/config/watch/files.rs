@@ -48,7 +48,7 @@ pub fn watch(
     let (events, happened) = sync_channel(1);
     let watcher = arm(&path, events)
         .inspect_err(|error| {
-            tracing::warn!(%error, "the manifest's folder can't be watched: looking every second");
+            tracing::warn!(%error, "a folder of the configuration can't be watched: looking every second");
         })
         .ok();
     let thread = std::thread::Builder::new().name("config".into());

@@ -1,0 +1,380 @@
+//! How a gateway shows NATS who it is, and how it knows that it speaks to NATS: files of the Secrets' folder.
+//!
+//! Every connection is made with what the files hold then: the library asks for the login after each server's greeting,
+//! and opens the certificates' files for each TLS handshake. A change of the files is told by [`Credentials::watch`],
+//! whose caller then reconnects. Files that can't be used leave the open connection alone.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_nats::rustls::pki_types::pem::PemObject;
+use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use async_nats::rustls::{ClientConfig, RootCertStore};
+use async_nats::{Auth, AuthError, ConnectOptions};
+use linnet_crds::broker::Nats;
+use sha2::{Digest, Sha256};
+
+use crate::config::watch::files::{self, Next};
+
+const CREDS: &str = "nats.creds";
+const TOKEN: &str = "token";
+const USERNAME: &str = "username";
+const PASSWORD: &str = "password";
+const CA: &str = "ca.crt";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+/// The folders of the Secrets that `spec.broker.nats` names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Holds `nats.creds`, `token`, or `username` and `password`.
+    login: Option<PathBuf>,
+    /// Holds `ca.crt`.
+    ca: Option<PathBuf>,
+    /// Holds `tls.crt` and `tls.key`.
+    certificate: Option<PathBuf>,
+    /// Whether `spec.broker.nats.tls` is there.
+    tls: bool,
+}
+
+/// What is wrong with the files. It names files and keys, never what they hold.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialsError {
+    /// Start with `--secrets DIR`.
+    #[error("{field} names a Secret: say with --secrets in which folder it is")]
+    NoFolder {
+        /// The field of the manifest.
+        field: &'static str,
+    },
+    /// Put the key into the Secret, or make the file readable.
+    #[error("{path} can't be read: {error}")]
+    Read {
+        /// The file, named after its key.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Put one of them into the Secret.
+    #[error("{folder} holds none of nats.creds, token, username and password")]
+    Nothing {
+        /// The Secret's folder.
+        folder: PathBuf,
+    },
+    /// Take all but one out of the Secret.
+    #[error("{folder} holds both {first} and {second}: one way to log in is meant")]
+    Ambiguous {
+        /// The Secret's folder.
+        folder: PathBuf,
+        /// A key.
+        first: &'static str,
+        /// Another.
+        second: &'static str,
+    },
+    /// Put into the file what is expected.
+    #[error("{path} is not {expected}")]
+    Malformed {
+        /// The file, named after its key.
+        path: PathBuf,
+        /// What should be in it.
+        expected: &'static str,
+    },
+    /// Put a certificate and its own key into the Secret.
+    #[error("{folder}: tls.key is not the key of tls.crt, or is of a kind that TLS does not know")]
+    Mismatch {
+        /// The Secret's folder.
+        folder: PathBuf,
+    },
+}
+
+/// Tells one state of the files from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// One way to log in.
+enum Login {
+    /// JWT and the seed of its nkey.
+    Creds(String, Box<nkeys::KeyPair>),
+    Token(String),
+    Password(String, String),
+}
+
+impl Credentials {
+    /// Where the Secrets of `nats` lie below the folder `secrets`. Reads nothing yet.
+    ///
+    /// # Errors
+    /// When a Secret is named but there is no folder.
+    pub fn new(nats: &Nats, secrets: Option<&Path>) -> Result<Self, CredentialsError> {
+        let folder = |name: Option<&String>, field| match (name, secrets) {
+            (None, _) => Ok(None),
+            (Some(name), Some(secrets)) => Ok(Some(secrets.join(name))),
+            (Some(_), None) => Err(CredentialsError::NoFolder { field }),
+        };
+        let tls = nats.tls.as_ref();
+        Ok(Self {
+            login: folder(
+                nats.credentials_secret_name.as_ref(),
+                "spec.broker.nats.credentialsSecretName",
+            )?,
+            ca: folder(
+                tls.and_then(|tls| tls.ca_secret_name.as_ref()),
+                "spec.broker.nats.tls.caSecretName",
+            )?,
+            certificate: folder(
+                tls.and_then(|tls| tls.cert_secret_name.as_ref()),
+                "spec.broker.nats.tls.certSecretName",
+            )?,
+            tls: tls.is_some(),
+        })
+    }
+
+    /// Options that log in and verify with what the files hold at each connection. Further options are the caller's; a
+    /// certificate that it adds, or an `auth` method, would take their place.
+    #[must_use]
+    pub fn options(&self) -> ConnectOptions {
+        let mut options = match self.login.clone() {
+            None => ConnectOptions::new(),
+            Some(folder) => ConnectOptions::with_auth_callback(move |nonce| {
+                let auth = read_login(&folder).and_then(|login| login.auth(&nonce, &folder));
+                std::future::ready(auth.map_err(AuthError::new))
+            }),
+        };
+        if self.tls {
+            options = options.require_tls(true);
+        }
+        if let Some(folder) = &self.ca {
+            options = options.add_root_certificates(folder.join(CA));
+        }
+        if let Some(folder) = &self.certificate {
+            options = options.add_client_certificate(folder.join(CERTIFICATE), folder.join(KEY));
+        }
+        options
+    }
+
+    /// Reads all files and says whether they can be used. The library's own errors do not name the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<Fingerprint, CredentialsError> {
+        let mut hash = Sha256::new();
+        let mut add = |part: &str| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        if let Some(folder) = &self.login {
+            match read_login(folder)? {
+                Login::Creds(jwt, pair) => {
+                    add(&jwt);
+                    add(&pair.seed().unwrap_or_default());
+                }
+                Login::Token(token) => add(&token),
+                Login::Password(username, password) => {
+                    add(&username);
+                    add(&password);
+                }
+            }
+        }
+        if let Some(folder) = &self.ca {
+            add(&read_certificates(&folder.join(CA))?.0);
+        }
+        if let Some(folder) = &self.certificate {
+            let (text, certificates) = read_certificates(&folder.join(CERTIFICATE))?;
+            add(&text);
+            let path = folder.join(KEY);
+            let text = read(&path)?;
+            add(&text);
+            let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
+                CredentialsError::Malformed {
+                    path,
+                    expected: "a private key in PEM form",
+                }
+            })?;
+            ClientConfig::builder()
+                .with_root_certificates(RootCertStore::empty())
+                .with_client_auth_cert(certificates, key)
+                .map_err(|_| CredentialsError::Mismatch {
+                    folder: folder.clone(),
+                })?;
+        }
+        Ok(Fingerprint(hash.finalize().into()))
+    }
+
+    /// Calls `changed` when the files hold something else than `now`, of which [`Self::check`] says that it can be used;
+    /// it is to reconnect. What can't be used is logged. Runs until `changed` says to stop.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn watch(
+        &self,
+        now: Fingerprint,
+        changed: impl FnMut() -> Next + Send + 'static,
+    ) -> std::io::Result<()> {
+        let mut folders: Vec<&PathBuf> = [&self.login, &self.ca, &self.certificate]
+            .into_iter()
+            .flatten()
+            .collect();
+        folders.sort_unstable();
+        folders.dedup();
+        let watcher = Arc::new(Mutex::new(Watcher {
+            credentials: self.clone(),
+            now,
+            changed: Some(changed),
+            complaint: None,
+        }));
+        for folder in folders {
+            let watcher = Arc::clone(&watcher);
+            // Any name in the folder will do: it is the folder that is watched.
+            files::watch(folder.join(KEY), move |_| match watcher.lock() {
+                Ok(mut watcher) => watcher.look(),
+                // `changed` has panicked, which ended the other threads too.
+                Err(_) => Next::Stop,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What the watches of all folders share.
+struct Watcher<F> {
+    credentials: Credentials,
+    /// What was told last.
+    now: Fingerprint,
+    /// `None` once it said to stop.
+    changed: Option<F>,
+    /// What was logged last; a file is read now and then even if nothing happened to it.
+    complaint: Option<String>,
+}
+
+impl<F: FnMut() -> Next> Watcher<F> {
+    fn look(&mut self) -> Next {
+        let Some(changed) = &mut self.changed else {
+            return Next::Stop;
+        };
+        match self.credentials.check() {
+            Ok(found) => {
+                self.complaint = None;
+                if found != self.now {
+                    tracing::info!("the credentials for NATS have changed: connecting anew");
+                    self.now = found;
+                    if changed() == Next::Stop {
+                        self.changed = None;
+                        return Next::Stop;
+                    }
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.complaint.as_ref() != Some(&error) {
+                    tracing::error!(error, "the credentials for NATS can't be used");
+                    self.complaint = Some(error);
+                }
+            }
+        }
+        Next::GoOn
+    }
+}
+
+impl Login {
+    /// The answer to a server's greeting with this `nonce`.
+    fn auth(self, nonce: &[u8], folder: &Path) -> Result<Auth, CredentialsError> {
+        let mut auth = Auth::new();
+        match self {
+            Self::Creds(jwt, pair) => {
+                let signature = pair.sign(nonce).map_err(|_| malformed_creds(folder))?;
+                auth.jwt = Some(jwt);
+                auth.signature = Some(signature);
+            }
+            Self::Token(token) => auth.token = Some(token),
+            Self::Password(username, password) => {
+                auth.username = Some(username);
+                auth.password = Some(password);
+            }
+        }
+        Ok(auth)
+    }
+}
+
+fn read_login(folder: &Path) -> Result<Login, CredentialsError> {
+    let there = |key: &&str| folder.join(key).exists();
+    // A half of a pair counts as the pair: what is missing of it is then named.
+    let ways = [CREDS, TOKEN, USERNAME, PASSWORD];
+    let mut found: Vec<&'static str> = ways.into_iter().filter(there).collect();
+    if found.ends_with(&[USERNAME, PASSWORD]) {
+        found.pop();
+    }
+    let folder_buf = || folder.to_owned();
+    match found[..] {
+        [] => Err(CredentialsError::Nothing {
+            folder: folder_buf(),
+        }),
+        [CREDS] => creds(&read(&folder.join(CREDS))?).ok_or_else(|| malformed_creds(folder)),
+        [TOKEN] => Ok(Login::Token(read_line(&folder.join(TOKEN))?)),
+        [USERNAME | PASSWORD] => Ok(Login::Password(
+            read_line(&folder.join(USERNAME))?,
+            read_line(&folder.join(PASSWORD))?,
+        )),
+        [first, second, ..] => Err(CredentialsError::Ambiguous {
+            folder: folder_buf(),
+            first,
+            second,
+        }),
+        [_] => unreachable!("all ways are named above"),
+    }
+}
+
+/// Reads the decorated form that `nsc` writes: the JWT, then the seed, each between two lines of dashes with words.
+fn creds(text: &str) -> Option<Login> {
+    let mut lines = text.lines().map(str::trim);
+    let mut next = || {
+        lines.find(|line| line.starts_with("---") && line.contains("BEGIN"))?;
+        lines.find(|line| !line.is_empty())
+    };
+    let (jwt, seed) = (next()?, next()?);
+    let is_jwt = jwt.split('.').count() == 3 && jwt.split('.').all(|part| !part.is_empty());
+    let pair = nkeys::KeyPair::from_seed(seed).ok()?;
+    is_jwt.then(|| Login::Creds(jwt.to_owned(), Box::new(pair)))
+}
+
+fn malformed_creds(folder: &Path) -> CredentialsError {
+    CredentialsError::Malformed {
+        path: folder.join(CREDS),
+        expected: "a credentials file with a user's JWT and the seed of its nkey",
+    }
+}
+
+/// A file's text and its certificates, at least one.
+fn read_certificates(
+    path: &Path,
+) -> Result<(String, Vec<CertificateDer<'static>>), CredentialsError> {
+    let text = read(path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok((text, certificates)),
+        _ => Err(CredentialsError::Malformed {
+            path: path.to_owned(),
+            expected: "a list of certificates in PEM form",
+        }),
+    }
+}
+
+/// A file's text without the line end that editors and `echo` leave; never empty.
+fn read_line(path: &Path) -> Result<String, CredentialsError> {
+    let text = read(path)?;
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.is_empty() || line.contains(['\r', '\n']) {
+        return Err(CredentialsError::Malformed {
+            path: path.to_owned(),
+            expected: "one line of text",
+        });
+    }
+    Ok(line.to_owned())
+}
+
+fn read(path: &Path) -> Result<String, CredentialsError> {
+    std::fs::read_to_string(path).map_err(|error| CredentialsError::Read {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+#[cfg(test)]
+mod tests;
