@@ -59,9 +59,9 @@ pub struct ShardMetrics {
     /// Connections closed because they did not read fast enough.
     pub slow_consumers: Counter,
     /// Requests refused, by error code, in the order of [`crate::protocol::ErrorCode::ALL`].
-    pub refusals: [Counter; 24],
+    pub refusals: [Counter; 25],
     /// Closes by the server, by reason, in the same order.
-    pub closes: [Counter; 24],
+    pub closes: [Counter; 25],
     /// Seconds from publish to socket.
     pub delivery: Histogram,
 }

@@ -140,7 +140,8 @@ export interface Published {
   messageId: string;
   epoch?: string;
   offset?: number;
-  timestamp: number;
+  /** Milliseconds since 1970, where the server tells it; the message itself always has it. */
+  timestamp?: number;
   /** The server had the message already: a repeat changed nothing. */
   duplicate: boolean;
 }

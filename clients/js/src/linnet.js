@@ -94,7 +94,7 @@ export function describeClose(code) {
 }
 
 /** The request did nothing, and may work in a moment. */
-const TRY_AGAIN = new Set(['rate_limited', 'overloaded', 'unavailable']);
+const TRY_AGAIN = new Set(['rate_limited', 'overloaded', 'unavailable', 'storage_full']);
 /** Codes that a `connect` may fail with and still succeed later; any other is final. */
 const CONNECT_AGAIN = new Set([...TRY_AGAIN, 'internal', 'outcome_unknown', 'draining']);
 /** The close codes that stand for errors of `connect`. */

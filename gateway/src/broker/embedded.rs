@@ -35,6 +35,7 @@ impl Embedded {
             partition: ONLY,
             epoch: epoch.clone(),
             last: Offset(0),
+            whole: true,
         });
         Self {
             events,
@@ -64,7 +65,7 @@ impl Embedded {
             }
             let receipt = Receipt {
                 position: message.offset.map(|offset| (self.epoch.clone(), offset)),
-                timestamp: message.timestamp,
+                timestamp: Some(message.timestamp),
                 duplicate: false,
             };
             if let Some(key) = key.filter(|_| stored) {

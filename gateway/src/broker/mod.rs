@@ -36,6 +36,10 @@ pub trait Broker: Send {
     /// that its queues are full: an implementation then keeps events back within bounds of its own.
     fn poll_events(&mut self, context: &mut Context<'_>, events: &mut VecDeque<Event>) -> Poll<()>;
 
+    /// While `held`, messages of rooms with history are kept back at their source: queues to the shards are full.
+    /// Nothing is lost by it. A broker that has no source to keep them at ignores it.
+    fn hold(&mut self, _held: bool) {}
+
     /// Applies what changed in the channel's configuration.
     fn configure(&mut self, channel: &Arc<Channel>);
 }
@@ -65,8 +69,8 @@ pub enum Request {
         token: Token,
         /// The room to read.
         room: RoomName,
-        /// The last position that is known already.
-        after: Offset,
+        /// Which messages.
+        range: Range,
         /// Most messages wanted.
         limit: usize,
     },
@@ -102,6 +106,15 @@ pub enum Request {
     },
 }
 
+/// A run of a room's stored messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The first ones after a position.
+    After(Offset),
+    /// The last ones before a position.
+    Before(Offset),
+}
+
 /// What a broker tells the hub.
 #[derive(Debug)]
 pub enum Event {
@@ -130,6 +143,8 @@ pub enum Event {
         epoch: Epoch,
         /// The last position.
         last: Offset,
+        /// Whether nothing at or below that position is stored.
+        whole: bool,
     },
     /// The answer to [`Request::Read`].
     Read {
@@ -197,8 +212,8 @@ pub enum Scope {
 pub struct Receipt {
     /// Its position, in the store that took it; `None` in a room without history.
     pub position: Option<(Epoch, Offset)>,
-    /// Milliseconds since the Unix epoch.
-    pub timestamp: u64,
+    /// Milliseconds since the Unix epoch; `None` where only the message itself, when it comes, has its time.
+    pub timestamp: Option<u64>,
     /// Whether it is a repeat of the message at `position`.
     pub duplicate: bool,
 }
@@ -212,6 +227,9 @@ pub enum PublishError {
     /// Sent, but not confirmed.
     #[error("sent, but not confirmed: send it again with the same message_id")]
     OutcomeUnknown,
+    /// The store has no room for it; not published.
+    #[error("the broker's storage is full: not published, try again once it has room")]
+    StorageFull,
     /// Queues are full; not published.
     #[error("the gateway's queues are full: not published, try again later")]
     Overloaded,

@@ -117,8 +117,8 @@ pub enum Answer {
     Published {
         /// Where it stands, in a room with history.
         position: Option<(Epoch, Offset)>,
-        /// Milliseconds since the Unix epoch.
-        timestamp: u64,
+        /// Milliseconds since the Unix epoch, where the broker tells it.
+        timestamp: Option<u64>,
         /// A repeat.
         duplicate: bool,
         /// A `message_id` was given where nothing is deduplicated.

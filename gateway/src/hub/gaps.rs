@@ -9,22 +9,43 @@ use crate::names::{Epoch, Offset, RoomName};
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
     /// A store's life: a new one makes all positions in it void.
-    pub(super) fn position(&mut self, partition: Partition, epoch: Epoch, last: Offset) {
+    pub(super) fn position(
+        &mut self,
+        partition: Partition,
+        epoch: Epoch,
+        last: Offset,
+        whole: bool,
+    ) {
         let store = self.stores.of_mut(partition);
         let again = store.epoch != epoch;
         *store = Store {
             epoch,
             position: last,
             floor: last,
+            whole,
         };
-        if again {
-            for room in self.rooms.values_mut() {
-                if room.partition == partition {
-                    self.rings.change(room, |ring| *ring = Ring::new(last));
-                }
-            }
-            self.lost(Scope::Partition(partition), GapReason::EpochChanged);
+        if !again {
+            return;
         }
+        for room in self.rooms.values_mut() {
+            if room.partition == partition {
+                let new = Ring::new(last, whole);
+                self.rings.change(room, |ring| *ring = new);
+            }
+        }
+        for name in self.kept_in(partition) {
+            self.tell_gap(&name, GapReason::EpochChanged);
+            self.forget_if_idle(&name);
+        }
+    }
+
+    /// The rooms in memory that keep messages in a partition.
+    fn kept_in(&self, partition: Partition) -> Vec<RoomName> {
+        self.rooms
+            .values()
+            .filter(|room| room.stored && room.partition == partition)
+            .map(|room| room.name.clone())
+            .collect()
     }
 
     /// Messages were missed: what is kept proves nothing up to here, and subscribers are told.
@@ -37,12 +58,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
         let names: Vec<RoomName> = match scope {
             Scope::Room(name) => vec![name],
-            Scope::Partition(partition) => self
-                .rooms
-                .values()
-                .filter(|room| room.stored && room.partition == partition)
-                .map(|room| room.name.clone())
-                .collect(),
+            Scope::Partition(partition) => self.kept_in(partition),
             Scope::Everything => self.rooms.keys().cloned().collect(),
         };
         for name in names {

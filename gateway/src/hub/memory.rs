@@ -22,9 +22,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     pub(super) fn room(&mut self, name: &RoomName) -> &mut Room {
         self.rooms.entry(name.clone()).or_insert_with(|| {
             let partition = self.broker.partition(name);
-            let floor = self.stores.of(partition).floor;
+            let store = self.stores.of(partition);
+            let (floor, whole) = (store.floor, store.whole);
             let rules = &self.channel.rules;
-            Room::new(name.clone(), rules, self.shards, partition, floor)
+            let ring = Ring::new(floor, whole);
+            Room::new(name.clone(), rules, self.shards, partition, ring)
         })
     }
 
@@ -107,7 +109,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             room.apply(&self.channel.rules);
             let (stored, position) = (room.stored, self.stores.of(room.partition).position);
             self.rings.change(room, |ring| match (was_stored, stored) {
-                (false, true) => *ring = Ring::new(position),
+                (false, true) => *ring = Ring::new(position, false),
                 (true, false) => ring.clear(position),
                 _ => ring.truncate(max),
             });
@@ -149,7 +151,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             let idle = room.is_idle();
             if idle {
                 let store = stores.of_mut(room.partition);
-                store.raise_floor(room.ring.floor());
+                store.left(&room.ring);
             }
             !idle
         });
@@ -160,7 +162,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             && let Some(room) = self.rooms.remove(name)
         {
             let store = self.stores.of_mut(room.partition);
-            store.raise_floor(room.ring.floor());
+            store.left(&room.ring);
         }
     }
 }

@@ -162,6 +162,7 @@ fn refused(error: PublishError) -> Answer {
     Answer::Refused(match error {
         PublishError::Unavailable => ErrorCode::Unavailable,
         PublishError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
+        PublishError::StorageFull => ErrorCode::StorageFull,
         PublishError::Overloaded => ErrorCode::Overloaded,
     })
 }

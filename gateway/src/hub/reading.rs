@@ -1,15 +1,27 @@
 //! Questions about a room: its messages and its members, in pages.
 
+use std::sync::Arc;
+
 use super::command::Address;
 use super::delivery::{Answer, Outlet};
-use super::ring::PAGE_BYTES;
-use super::state::Hub;
-use crate::broker::Broker;
+use super::ring::{PAGE_BYTES, PAGE_MESSAGES, Page, read_page};
+use super::state::{Hub, Pending};
+use crate::broker::{Broker, Range, Request, Token};
 use crate::config::PresenceMode;
-use crate::names::{ConnectionId, RoomName};
+use crate::message::Message;
+use crate::names::{ConnectionId, Offset, RoomName};
 use crate::protocol::{
     ErrorCode, HistoryPage, HistoryRange, PresenceMembers, PresencePage, RequestId,
 };
+
+/// A request for history that waits for messages that are not in memory.
+pub(super) struct Question {
+    to: Address,
+    id: Option<RequestId>,
+    room: RoomName,
+    range: HistoryRange,
+    limit: usize,
+}
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
     pub(super) fn history(
@@ -29,16 +41,54 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
         let stamp = self.rings.stamp();
         self.expire_room(name);
-        let page_bytes = self.page_bytes();
-        let mut page = (Vec::new(), false);
-        if let Some(room) = self.rooms.get_mut(name) {
-            room.used = stamp;
-            let found = room.ring.read(range, limit, page_bytes);
-            page = (found.messages, found.more);
-        }
-        let (messages, more) = page;
-        let epoch = self.stores.of(self.broker.partition(name)).epoch.clone();
+        let covered = match self.rooms.get_mut(name) {
+            Some(room) => {
+                room.used = stamp;
+                let page = self.read_ring(name, range, limit);
+                let room = self.rooms.get(name);
+                room.is_some_and(|room| room.ring.covers(range, limit, &page))
+            }
+            None => self.stores.of(self.broker.partition(name)).whole,
+        };
         self.forget_if_idle(name);
+        let question = Question {
+            to,
+            id,
+            room: name.clone(),
+            range,
+            limit,
+        };
+        if covered {
+            return self.tell_history(question, None);
+        }
+        let token = self.pending.insert(Pending::History(question)) as Token;
+        self.broker.submit(Request::Read {
+            token,
+            room: name.clone(),
+            range: match range {
+                HistoryRange::After(after) => Range::After(after),
+                HistoryRange::Before(before) => Range::Before(before),
+                HistoryRange::Newest => Range::Before(Offset(u64::MAX)),
+            },
+            limit: limit.min(PAGE_MESSAGES) + 1,
+        });
+    }
+
+    /// Answers with what the store gave, or, where it gave nothing, with what is in memory.
+    pub(super) fn tell_history(&mut self, asked: Question, read: Option<Vec<Arc<Message>>>) {
+        let Question {
+            to,
+            id,
+            room,
+            range,
+            limit,
+        } = asked;
+        let page = match read {
+            Some(read) => read_page(&read, range, limit, self.page_bytes()),
+            None => self.read_ring(&room, range, limit),
+        };
+        let epoch = self.stores.of(self.broker.partition(&room)).epoch.clone();
+        let Page { messages, more } = page;
         self.answer(
             to,
             id,
@@ -48,6 +98,13 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 more,
             }),
         );
+    }
+
+    fn read_ring(&self, name: &RoomName, range: HistoryRange, limit: usize) -> Page {
+        match self.rooms.get(name) {
+            Some(room) => room.ring.read(range, limit, self.page_bytes()),
+            None => read_page(&[], range, limit, 0),
+        }
     }
 
     pub(super) fn presence(

@@ -25,6 +25,7 @@ pub struct Ring {
     messages: VecDeque<Arc<Message>>,
     footprint: usize,
     floor: Offset,
+    whole: bool,
 }
 
 /// A run of messages and whether more follow in the same direction.
@@ -37,18 +38,24 @@ pub struct Page {
 }
 
 impl Ring {
-    /// An empty ring in which nothing above `floor` is missing.
-    pub fn new(floor: Offset) -> Self {
+    /// An empty ring in which nothing above `floor` is missing; `whole` where nothing below it is stored either.
+    pub fn new(floor: Offset, whole: bool) -> Self {
         Self {
             messages: VecDeque::new(),
             footprint: 0,
             floor,
+            whole,
         }
     }
 
     /// All messages of the room above this offset are in the ring.
     pub fn floor(&self) -> Offset {
         self.floor
+    }
+
+    /// Whether it holds all that is stored of the room.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Bytes of memory that it takes.
@@ -104,7 +111,7 @@ impl Ring {
             .back()
             .and_then(|message| message.offset)
             .unwrap_or_default();
-        *self = Self::new(self.floor.max(last).max(floor));
+        *self = Self::new(self.floor.max(last).max(floor), false);
     }
 
     fn pop(&mut self) {
@@ -113,7 +120,7 @@ impl Ring {
             self.floor = message.offset.unwrap_or(self.floor);
         }
         if self.messages.is_empty() {
-            *self = Self::new(self.floor);
+            *self = Self::new(self.floor, self.whole);
         }
     }
 
@@ -147,18 +154,50 @@ impl Ring {
 
     /// A page of the room's messages for `history`.
     pub fn read(&self, range: HistoryRange, limit: usize, bytes: usize) -> Page {
-        let end = match range {
+        let before = match range {
             HistoryRange::After(after) => return self.after(after, limit, bytes),
             HistoryRange::Newest => self.messages.len(),
             HistoryRange::Before(before) => self
                 .messages
                 .partition_point(|message| message.offset < Some(before)),
         };
-        let mut messages = bounded(self.messages.range(..end).rev(), limit, bytes);
-        messages.reverse();
-        let more = messages.len() < end;
-        Page { messages, more }
+        newest(self.messages.range(..before), limit, bytes)
     }
+
+    /// Whether that page, as it was read, is what a store would give.
+    pub fn covers(&self, range: HistoryRange, limit: usize, page: &Page) -> bool {
+        let full = page.more || page.messages.len() >= limit.min(PAGE_MESSAGES);
+        self.whole
+            || match range {
+                HistoryRange::After(after) => after >= self.floor,
+                HistoryRange::Newest | HistoryRange::Before(_) => full,
+            }
+    }
+}
+
+/// A page of what was read from a store for `history`.
+pub fn read_page(read: &[Arc<Message>], range: HistoryRange, limit: usize, bytes: usize) -> Page {
+    match range {
+        HistoryRange::After(_) => {
+            let messages = bounded(read.iter(), limit, bytes);
+            let more = messages.len() < read.len();
+            Page { messages, more }
+        }
+        HistoryRange::Newest | HistoryRange::Before(_) => newest(read.iter(), limit, bytes),
+    }
+}
+
+/// The last of these messages that fit a page.
+fn newest<'a>(
+    messages: impl DoubleEndedIterator<Item = &'a Arc<Message>> + ExactSizeIterator,
+    limit: usize,
+    bytes: usize,
+) -> Page {
+    let all = messages.len();
+    let mut messages = bounded(messages.rev(), limit, bytes);
+    messages.reverse();
+    let more = messages.len() < all;
+    Page { messages, more }
 }
 
 /// Takes messages while they fit a page, at least one.
@@ -200,7 +239,7 @@ mod tests {
     }
 
     fn ring(offsets: &[u64], max: usize) -> Ring {
-        let mut ring = Ring::new(Offset(0));
+        let mut ring = Ring::new(Offset(0), true);
         for offset in offsets {
             ring.push(message(*offset, 10), max);
         }
@@ -230,7 +269,7 @@ mod tests {
         let page = ring.after(Offset(200), 100, PAGE_BYTES);
         assert_eq!((page.messages.len(), page.more), (50, false));
 
-        let mut large = Ring::new(Offset(0));
+        let mut large = Ring::new(Offset(0), true);
         for offset in 1..=3 {
             large.push(message(offset, 200 * 1024), 10);
         }

@@ -115,7 +115,7 @@ mod tests {
                 &Rules::compile(&[], true),
                 1,
                 Partition(0),
-                Offset(0),
+                Ring::new(Offset(0), true),
             );
             room.used = rings.stamp();
             push(&mut rings, &mut room, *timestamp);

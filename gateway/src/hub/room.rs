@@ -10,7 +10,7 @@ use super::rings::Place;
 use crate::broker::Partition;
 use crate::config::{PresenceMode, Rules};
 use crate::message::Message;
-use crate::names::{Offset, RoomName};
+use crate::names::RoomName;
 
 /// A room that somebody is in, or that keeps messages.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Room {
         rules: &Rules,
         shards: usize,
         partition: Partition,
-        floor: Offset,
+        ring: Ring,
     ) -> Self {
         let mut room = Self {
             name,
@@ -58,7 +58,7 @@ impl Room {
             max_members: 0,
             subscribers: HashMap::new(),
             live: vec![0; shards].into(),
-            ring: Ring::new(floor),
+            ring,
             presence: None,
             outgoing: Vec::new(),
             used: 0,

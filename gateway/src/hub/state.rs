@@ -12,6 +12,7 @@ use super::command::{Address, Command, CommandKind};
 use super::delivery::{Answer, Delivery, Outlet};
 use super::directory::Directory;
 use super::presence::MERGE;
+use super::reading::Question;
 use super::rings::Rings;
 use super::room::Room;
 use super::stores::Stores;
@@ -46,6 +47,8 @@ pub struct Hub<B, O> {
     /// When rooms tell their collected presence; in order, since all wait equally long.
     pub(super) presence_due: VecDeque<(Instant, RoomName)>,
     pub(super) metrics: Arc<HubMetrics>,
+    /// Whether the broker keeps messages back.
+    held: bool,
 }
 
 /// A request at the broker: whom its answer is for.
@@ -60,6 +63,7 @@ pub(super) enum Pending {
         id: Option<RequestId>,
     },
     Resume(Resume),
+    History(Question),
     /// It has its answer already; the token stays taken until the broker's comes.
     Overtaken,
 }
@@ -90,6 +94,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             received: Instant::now(),
             presence_due: VecDeque::new(),
             metrics,
+            held: false,
         }
     }
 
@@ -106,7 +111,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Whether a later [`Self::tick`] has something to do.
     pub fn waits_for_clock(&self) -> bool {
-        !self.presence_due.is_empty() || !self.missed.is_empty()
+        self.held || !self.presence_due.is_empty() || !self.missed.is_empty()
+    }
+
+    /// Whether queues to the shards are so full that messages of rooms with history must wait at their source.
+    fn is_congested(&self) -> bool {
+        (0..self.shards).any(|shard| self.outlet.is_full(shard as u16))
     }
 
     /// Begins a turn whose first command was read from a socket at `received`.
@@ -177,7 +187,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 partition,
                 epoch,
                 last,
-            } => self.position(partition, epoch, last),
+                whole,
+            } => self.position(partition, epoch, last, whole),
             Event::Lost { scope, reason } => self.lost(scope, reason),
             Event::Read { token, complete } => self.read(token, complete),
             Event::Joined { room, member } => {
@@ -240,6 +251,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
         }
         self.outlet.flush();
+        let held = self.is_congested();
+        if held != self.held {
+            self.held = held;
+            self.broker.hold(held);
+        }
         self.metrics.rooms.set(self.rooms.len() as u64);
         self.metrics.ring_bytes.set(self.rings.bytes() as u64);
     }

@@ -1,5 +1,6 @@
 //! What the hub knows of the broker's stores: one a partition of the rooms with history.
 
+use super::ring::Ring;
 use crate::broker::Partition;
 use crate::names::{Epoch, Offset};
 
@@ -11,6 +12,8 @@ pub(super) struct Store {
     pub(super) position: Offset,
     /// Nothing above this offset is missing of any of its rooms that is not in memory.
     pub(super) floor: Offset,
+    /// Whether the store holds nothing of rooms that are not in memory.
+    pub(super) whole: bool,
 }
 
 impl Store {
@@ -21,11 +24,18 @@ impl Store {
 
     /// Nothing is proven up to here of rooms that are not in memory.
     pub(super) fn forget(&mut self) {
+        self.whole = false;
         self.raise_floor(self.position);
     }
 
+    /// A room leaves memory with this ring.
+    pub(super) fn left(&mut self, ring: &Ring) {
+        self.whole &= ring.is_whole();
+        self.raise_floor(ring.floor());
+    }
+
     /// Nothing up to `offset` is proven of rooms that are not in memory.
-    pub(super) fn raise_floor(&mut self, offset: Offset) {
+    fn raise_floor(&mut self, offset: Offset) {
         self.floor = self.floor.max(offset);
     }
 }
@@ -41,6 +51,7 @@ impl Stores {
             epoch: Epoch::random(),
             position: Offset(0),
             floor: Offset(0),
+            whole: false,
         };
         Self((0..partitions.max(1)).map(store).collect())
     }

@@ -6,7 +6,7 @@ use super::command::Address;
 use super::delivery::{Delivery, Outlet};
 use super::ring::{PAGE_MESSAGES, Ring};
 use super::state::{Hub, Pending};
-use crate::broker::{Broker, Member, Request, Token};
+use crate::broker::{Broker, Member, Range, Request, Token};
 use crate::config::PresenceMode;
 use crate::message::Message;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName};
@@ -79,7 +79,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 self.broker.submit(Request::Read {
                     token,
                     room: name,
-                    after,
+                    range: Range::After(after),
                     limit: PAGE_MESSAGES + 1,
                 });
                 return;
@@ -171,9 +171,13 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Messages from beyond the ring have come, or cannot.
     pub(super) fn read(&mut self, token: Token, complete: Option<Vec<Arc<Message>>>) {
-        if let Some(Pending::Resume(resume)) = self.pending.try_remove(token as usize) {
-            self.reading.remove(&(resume.to, resume.room.clone()));
-            self.resumed(resume, complete);
+        match self.pending.try_remove(token as usize) {
+            Some(Pending::Resume(resume)) => {
+                self.reading.remove(&(resume.to, resume.room.clone()));
+                self.resumed(resume, complete);
+            }
+            Some(Pending::History(question)) => self.tell_history(question, complete),
+            _ => {}
         }
     }
 

@@ -40,6 +40,8 @@ pub enum ErrorCode {
     Unavailable,
     /// Sent, not confirmed.
     OutcomeUnknown,
+    /// The broker has no room for it; nothing was published.
+    StorageFull,
     /// Nothing was heard for interval + timeout.
     PingTimeout,
     /// No `connect` came.
@@ -56,7 +58,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -75,6 +77,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::Unavailable,
         Self::OutcomeUnknown,
+        Self::StorageFull,
         Self::PingTimeout,
         Self::ConnectTimeout,
         Self::CatchUpTimeout,
@@ -102,7 +105,11 @@ impl ErrorCode {
     pub fn blames_client(self) -> bool {
         !matches!(
             self,
-            Self::Overloaded | Self::Unavailable | Self::OutcomeUnknown | Self::Internal
+            Self::Overloaded
+                | Self::Unavailable
+                | Self::OutcomeUnknown
+                | Self::StorageFull
+                | Self::Internal
         )
     }
 
@@ -169,6 +176,11 @@ impl ErrorCode {
                 "outcome_unknown",
                 4103,
                 "sent, but not confirmed: send it again with the same message_id",
+            ),
+            Self::StorageFull => (
+                "storage_full",
+                4106,
+                "not published: the broker's storage is full, try again later",
             ),
             Self::PingTimeout => (
                 "ping_timeout",

@@ -1,5 +1,6 @@
 use std::task::Waker;
 
+use super::super::Range;
 use super::*;
 use crate::message::Payload;
 use crate::names::{ConnectionId, RoomName, UserId};
@@ -79,6 +80,7 @@ fn it_begins_with_a_new_epoch_at_position_0() {
                 partition: Partition(0),
                 epoch,
                 last: Offset(0),
+                whole: true,
             },
         ] => epoch.clone(),
         other => panic!("{other:?}"),
@@ -113,7 +115,7 @@ fn the_receipt_has_the_time_of_the_message_and_time_never_goes_back() {
     };
     assert_eq!(
         (message.timestamp, receipt.timestamp),
-        (u64::MAX - 1, u64::MAX - 1)
+        (u64::MAX - 1, Some(u64::MAX - 1))
     );
 }
 
@@ -143,7 +145,7 @@ fn an_id_is_remembered_for_the_window_and_a_repeat_does_not_prolong_it() {
     let mut published = Published::new(&channel(10));
     let receipt = Receipt {
         position: Some((Epoch::random(), Offset(1))),
-        timestamp: 5,
+        timestamp: Some(5),
         duplicate: false,
     };
     let start = Instant::now();
@@ -180,7 +182,7 @@ fn a_new_window_holds_for_what_is_remembered_already() {
     let mut published = Published::new(&channel(100));
     let receipt = Receipt {
         position: None,
-        timestamp: 5,
+        timestamp: Some(5),
         duplicate: false,
     };
     let start = Instant::now();
@@ -205,7 +207,7 @@ fn ids_take_an_eighth_of_history_memory_at_most_and_the_oldest_go() {
     let (mut published, now) = (Published::new(&small), Instant::now());
     let receipt = Receipt {
         position: None,
-        timestamp: 5,
+        timestamp: Some(5),
         duplicate: false,
     };
     for id in ["a", "b", "c", "d"] {
@@ -222,7 +224,7 @@ fn it_stores_nothing_so_no_read_is_complete() {
     broker.submit(Request::Read {
         token: 7,
         room: room(),
-        after: Offset(0),
+        range: Range::After(Offset(0)),
         limit: 1,
     });
     assert!(matches!(

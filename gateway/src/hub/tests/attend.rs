@@ -31,6 +31,7 @@ async fn however_many_messages_are_too_old_they_go_within_seconds() {
         partition: Partition(0),
         epoch: Epoch::random(),
         last: Offset(0),
+        whole: false,
     });
     for offset in 1..=20_000 {
         let event = aged(&format!("room {offset}"), offset, 100_000_000);

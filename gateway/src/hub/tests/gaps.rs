@@ -85,6 +85,7 @@ fn after_a_gap_nothing_before_it_is_called_complete() {
                 partition: Partition(0),
                 epoch: epoch.clone(),
                 last: Offset(6),
+                whole: false,
             },
             Event::Lost {
                 scope: lost,
@@ -139,6 +140,7 @@ fn another_epoch_voids_everything_and_is_told() {
         partition: Partition(0),
         epoch: new.clone(),
         last: Offset(40),
+        whole: true,
     }]));
     said.sort();
     assert_eq!(
@@ -189,6 +191,7 @@ fn partitions_have_epochs_and_positions_of_their_own() {
         partition: Partition(1),
         epoch: Epoch::random(),
         last: Offset(0),
+        whole: false,
     }]);
     assert_eq!(lines(&said), ["other gap epoch_changed at 0"]);
     assert_eq!(
@@ -205,6 +208,7 @@ fn another_epoch_is_told_even_if_nothing_was_ever_stored() {
         partition: Partition(0),
         epoch: Epoch::random(),
         last: Offset(0),
+        whole: false,
     }]);
     assert_eq!(lines(&said), ["r gap epoch_changed at 0"]);
 }
@@ -219,7 +223,8 @@ fn the_same_position_again_is_no_gap() {
             .events([Event::Position {
                 partition: Partition(0),
                 epoch: epoch.clone(),
-                last: Offset(1)
+                last: Offset(1),
+                whole: false,
             }])
             .is_empty()
     );

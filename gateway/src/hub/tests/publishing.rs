@@ -77,11 +77,12 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
             Err(PublishError::OutcomeUnknown),
             "1 refused outcome_unknown",
         ),
+        (Err(PublishError::StorageFull), "1 refused storage_full"),
         (Err(PublishError::Overloaded), "1 refused overloaded"),
         (
             Ok(Receipt {
                 position: Some((Epoch::random(), Offset(4))),
-                timestamp: 5,
+                timestamp: Some(5),
                 duplicate: false,
             }),
             "1 published 4",
@@ -89,7 +90,7 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
         (
             Ok(Receipt {
                 position: Some((Epoch::random(), Offset(3))),
-                timestamp: 5,
+                timestamp: Some(5),
                 duplicate: true,
             }),
             "1 published 3 again",

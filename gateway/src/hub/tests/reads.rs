@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::support::*;
-use crate::broker::{Event, Partition, Request};
+use crate::broker::{Event, Partition, Range, Request};
 use crate::message::Message;
 use crate::names::{Epoch, Offset};
+use crate::protocol::HistoryRange;
 
 fn message(offset: u64, size: usize) -> Arc<Message> {
     let message = client(0, 9).message(room("r"), &"x".repeat(size));
@@ -56,13 +57,16 @@ fn what_the_ring_does_not_hold_is_asked_of_the_broker() {
         .collect();
     let [
         Request::Read {
-            room, after, limit, ..
+            room, range, limit, ..
         },
     ] = reads[..]
     else {
         panic!("{requests:?}")
     };
-    assert_eq!((room.as_str(), *after, *limit), ("r", Offset(7), 101));
+    assert_eq!(
+        (room.as_str(), *range, *limit),
+        ("r", Range::After(Offset(7)), 101)
+    );
 }
 
 #[test]
@@ -219,6 +223,7 @@ fn a_read_of_an_epoch_that_has_ended_is_lost() {
             partition: Partition(0),
             epoch: Epoch::random(),
             last: Offset(3),
+            whole: false,
         },
         Event::Read {
             token,
@@ -248,4 +253,31 @@ fn a_ring_that_was_let_go_of_while_it_was_read_is_no_hole() {
         }]);
         assert_eq!(lines(&said), [expected]);
     }
+}
+
+#[test]
+fn history_that_memory_does_not_hold_is_asked_of_the_broker() {
+    let (mut stage, _) = stage();
+    let ann = client(0, 1);
+    stage.events([51, 52].map(|offset| Event::Message(message(offset, 1))));
+    let held = stage.turn([ann.history("r", HistoryRange::Newest, 2)]);
+    assert_eq!(lines(&held), ["1 history [51 52]"], "the ring is enough");
+    let mut asked = |range, limit, read: Option<Vec<u64>>| {
+        assert!(stage.turn([ann.history("r", range, limit)]).is_empty());
+        let token = stage.reads()[0];
+        let complete = read.map(|read| read.into_iter().map(|at| message(at, 1)).collect());
+        lines(&stage.events([Event::Read { token, complete }]))
+    };
+    let newest = asked(HistoryRange::Newest, 3, Some(vec![40, 45, 51, 52]));
+    assert_eq!(newest, ["1 history [45 51 52] more"]);
+    let after = asked(HistoryRange::After(Offset(7)), 2, Some(vec![9, 45, 51]));
+    assert_eq!(after, ["1 history [9 45] more"]);
+    let before = asked(HistoryRange::Before(Offset(51)), 5, Some(vec![9, 45]));
+    assert_eq!(before, ["1 history [9 45]"]);
+    let alone = asked(HistoryRange::Newest, 5, None);
+    assert_eq!(
+        alone,
+        ["1 history [51 52]"],
+        "what there is, where no more can be had"
+    );
 }

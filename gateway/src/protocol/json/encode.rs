@@ -110,7 +110,9 @@ fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
             not_deduplicated,
         } => {
             position(&mut object, *at);
-            object.number("timestamp", *timestamp);
+            if let Some(timestamp) = timestamp {
+                object.number("timestamp", *timestamp);
+            }
             if *duplicate {
                 object.raw("duplicate", format_args!("true"));
             }

@@ -50,6 +50,7 @@ impl Stage<Manual> {
                 partition,
                 epoch: epoch.clone(),
                 last: Offset(last),
+                whole: last == 0,
             }]);
         }
         stage

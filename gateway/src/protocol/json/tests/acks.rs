@@ -55,7 +55,7 @@ fn the_ack_of_publish_tells_position_time_and_repeats() {
         ack(
             AckBody::Published {
                 position,
-                timestamp: 5,
+                timestamp: Some(5),
                 duplicate,
                 not_deduplicated,
             },
