@@ -19,11 +19,12 @@ use crate::{RealtimeChannel, RealtimeChannelSpec};
 
 const MESSAGE: &str = "not yet supported by this version of the gateway";
 
-/// A field of the spec, and whether it asks for what is missing.
+/// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
+/// its memory.
 type Unsupported<T> = (&'static str, fn(&T) -> bool);
 
 const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
-    ("replicas", |s| s.replicas != 1),
+    ("replicas", |s| s.replicas != 1 && s.broker.is_none()),
     ("autoscaling", |s| s.autoscaling.is_some()),
     ("gateway", |s| s.gateway != Gateway::default()),
     ("rollout.maxSurge", |s| {
@@ -47,12 +48,11 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("transports.serverSentEvents.mode", |s| {
         s.transports.server_sent_events.mode.is_enabled()
     }),
-    ("broker", |s| s.broker.is_some()),
     ("history.replicas", |s| {
-        s.history.as_ref().is_some_and(|h| h.replicas != 1)
+        s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.replicas != 1)
     }),
     ("history.partitions", |s| {
-        s.history.as_ref().is_some_and(|h| h.partitions != 1)
+        s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.partitions != 1)
     }),
     ("authentication.jwt", |s| s.authentication.jwt.is_some()),
     ("authentication.apiKeySecretName", |s| {
@@ -117,7 +117,6 @@ mod tests {
 
     #[test]
     fn each_line_of_the_tables_names_its_field_and_no_other() {
-        let broker = json!({"nats": {"urls": ["nats://n"]}});
         let handler = json!({"url": "http://b", "events": ["connect"]});
         let route = json!({"parentRefs": [{"name": "g"}]});
         let cases = [
@@ -142,7 +141,6 @@ mod tests {
                 "transports.serverSentEvents.mode",
                 json!({"transports": {"serverSentEvents": {"mode": "Enabled"}}}),
             ),
-            ("broker", json!({"broker": broker})),
             ("history.replicas", json!({"history": {"replicas": 3}})),
             ("history.partitions", json!({"history": {"partitions": 2}})),
             (
@@ -201,6 +199,15 @@ mod tests {
             let found = unsupported(&channel);
             assert_eq!(found, [Problem::new(format!("spec.{field}"), MESSAGE)]);
         }
+    }
+
+    #[test]
+    fn copies_and_partitions_need_a_broker() {
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        let history = json!({"replicas": 3, "partitions": 8});
+        let spec = json!({"broker": broker, "history": history, "replicas": 2});
+        let channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
+        assert_eq!(unsupported(&channel), []);
     }
 
     #[test]

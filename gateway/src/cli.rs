@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::broker::nats::Settings;
+
 /// Serves one RealtimeChannel.
 #[derive(Debug, Parser)]
 #[command(
@@ -72,6 +74,20 @@ pub struct Serve {
     #[arg(long, value_name = "DIR", env = "LINNET_SECRETS")]
     pub secrets: Option<PathBuf>,
 
+    /// First part of the names of what the channel has on NATS; the same for all gateways of a cluster.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        env = "LINNET_SUBJECT_PREFIX",
+        default_value = "linnet"
+    )]
+    pub subject_prefix: String,
+
+    /// Make the channel's streams on NATS where they are missing, and keep their limits as the manifest says. In a
+    /// cluster the operator does.
+    #[arg(long, env = "LINNET_CREATE_STREAM")]
+    pub create_stream: bool,
+
     /// Name of this gateway, told to clients. Default: the host's name.
     #[arg(long, value_name = "NAME", env = "LINNET_NAME", value_parser = gateway_name)]
     pub name: Option<String>,
@@ -126,6 +142,17 @@ impl Serve {
     #[must_use]
     pub fn drain_window(&self) -> Option<Duration> {
         self.drain.map(Duration::from_secs)
+    }
+
+    /// How this gateway uses NATS, where the manifest names it.
+    #[must_use]
+    pub fn nats_settings(&self) -> Settings {
+        Settings {
+            prefix: self.subject_prefix.clone(),
+            gateway: self.gateway_name(),
+            secrets: self.secrets.clone(),
+            create_stream: self.create_stream,
+        }
     }
 
     /// How many event loops to run.

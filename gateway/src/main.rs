@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use linnet_gateway::broker::nats::health::Health;
 use linnet_gateway::cli::{Action, Cli, Serve};
 use linnet_gateway::config::Channel;
 use linnet_gateway::config::watch::manifest::{self, LoadError, Loaded};
@@ -76,10 +77,14 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
 
     let channel = loaded.channel();
     let name: Arc<str> = options.gateway_name().into();
+    let partitions = channel.history.map_or(1, |history| history.partitions);
+    let health = Arc::new(Health::new(partitions));
     let gateway = Gateway::start(
         Arc::clone(&channel),
         Arc::clone(&name),
         options.shard_count(),
+        options.nats_settings(),
+        Arc::clone(&health),
     )?;
     let lifecycle = Arc::new(Lifecycle::new());
     let public = Arc::new(Public::new(
@@ -110,6 +115,7 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
         hub: Arc::clone(&gateway.hub_metrics),
         http: Arc::clone(public.metrics()),
         config: Arc::clone(&config),
+        broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     });
     let internal = Internal {
         name: Arc::clone(&name),
@@ -117,6 +123,7 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
         config,
         public: Arc::clone(&public),
         metrics,
+        broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     };
     tokio::spawn(internal::serve(internal_listener, internal));
     let serving = server::serve(public_listener, Arc::clone(&public));
@@ -126,10 +133,17 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
             std::process::exit(1);
         }
     });
-    lifecycle.enter(Phase::Serving);
     announce(&channel, &name, public_address, internal_address);
-
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        () = health.until_warm() => {
+            lifecycle.enter(Phase::Serving);
+            if channel.nats.is_some() {
+                tracing::info!("the broker is there: clients may come");
+            }
+            signals.next().await
+        }
+        signal = signals.next() => signal,
+    };
     let window = options.drain_window().unwrap_or(channel.drain);
     let connections = public.connections();
     tracing::info!(

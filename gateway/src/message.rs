@@ -11,8 +11,8 @@ pub struct Message {
     pub offset: Option<Offset>,
     /// Milliseconds since the Unix epoch; the stored time where there is history.
     pub timestamp: u64,
-    /// The publisher.
-    pub from: UserId,
+    /// The publisher; `None` for a service that published without a session.
+    pub from: Option<UserId>,
     /// The publisher's name for the kind of message.
     pub event: Option<Box<str>>,
     /// The content.

@@ -6,7 +6,10 @@ use std::thread;
 use anyhow::Context;
 
 use crate::broker::embedded::Embedded;
+use crate::broker::nats::health::Health;
+use crate::broker::nats::{Nats, Settings};
 use crate::config::Channel;
+use crate::hub::state::Hub;
 use crate::hub::{self, HubHandle};
 use crate::metrics::HubMetrics;
 use crate::transport::shard::Shards;
@@ -27,8 +30,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts `shards` shards and the hub. The threads live as long as the process.
-    pub fn start(channel: Arc<Channel>, name: Arc<str>, shards: usize) -> anyhow::Result<Self> {
+    /// Starts `shards` shards and the hub. The threads live as long as the process. `health` is told what is wrong
+    /// with the broker, and when it is there.
+    pub fn start(
+        channel: Arc<Channel>,
+        name: Arc<str>,
+        shards: usize,
+        nats: Settings,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Self> {
         let shards = shards.clamp(1, usize::from(u16::MAX));
         let queue_memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, shards));
         let (hub, inbox) = hub::actor::handle();
@@ -53,15 +63,26 @@ impl Gateway {
         let shards = Shards::new(handles);
         let hub_metrics = Arc::new(HubMetrics::default());
         let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
-        let broker = Embedded::new(&channel);
-        let state =
-            hub::state::Hub::new(channel, broker, outlet, shards.len(), hub_metrics.clone())
-                .with_directory(hub.directory().clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("the hub's runtime cannot be made")?;
-        hub.start(state, inbox);
+        let (count, metrics) = (shards.len(), hub_metrics.clone());
+        let directory = hub.directory().clone();
+        match &channel.nats {
+            None => {
+                let broker = Embedded::new(&channel);
+                health.warmed();
+                let state = Hub::new(channel, broker, outlet, count, metrics);
+                hub.start(state.with_directory(directory), inbox);
+            }
+            Some(spec) => {
+                // Its tasks run beside the attendant, who takes what they bring.
+                let broker = runtime.block_on(Nats::start(&channel, spec, &nats, health))?;
+                let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
+                hub.start(state.with_directory(directory), inbox);
+            }
+        }
         let attendant = hub.clone();
         spawn("hub".into(), move || runtime.block_on(attendant.attend()))?;
         Ok(Self {

@@ -146,6 +146,14 @@ pub enum Event {
         /// Whether nothing at or below that position is stored.
         whole: bool,
     },
+    /// Reading a partition began in the midst of it: a room of which `kept` messages have come, the most that the store
+    /// keeps, may have lost some before them.
+    Trimmed {
+        /// Which.
+        partition: Partition,
+        /// Messages that the store keeps of a room.
+        kept: usize,
+    },
     /// The answer to [`Request::Read`].
     Read {
         /// The request's.
@@ -274,6 +282,20 @@ impl DeduplicationKey {
             hash.update(part);
         }
         Self(hash.finalize().into())
+    }
+
+    /// A key of a publish that nobody repeats but the gateway itself.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+/// As base64url.
+impl std::fmt::Display for DeduplicationKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use base64::Engine;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
     }
 }
 

@@ -7,6 +7,8 @@ pub mod watch;
 use std::time::Duration;
 
 use linnet_crds::RealtimeChannel;
+pub use linnet_crds::broker::Nats;
+pub use linnet_crds::history::Storage;
 use linnet_crds::toggle::Permission;
 use linnet_crds::transports::Compression;
 
@@ -18,6 +20,10 @@ pub use rules::{Access, PresenceMode, Rule, Rules};
 pub struct Channel {
     /// The manifest's `metadata.name`.
     pub name: String,
+    /// The manifest's `metadata.namespace`; `default` where it has none, as in Kubernetes.
+    pub namespace: String,
+    /// What connects the gateways; `None`: there is one, with the embedded broker.
+    pub nats: Option<Nats>,
     /// What is allowed in which room.
     pub rules: Rules,
     /// Bounds on clients and on the gateway as a whole.
@@ -52,7 +58,7 @@ pub struct Heartbeat {
 }
 
 /// `spec.history`, as far as a gateway acts on it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct History {
     /// Messages that a room keeps at most.
     pub max_messages_per_room: usize,
@@ -60,6 +66,12 @@ pub struct History {
     pub max_age: Duration,
     /// For how long a `message_id` is remembered.
     pub deduplication: Duration,
+    /// Where a broker with a store keeps messages.
+    pub storage: Storage,
+    /// Copies that it keeps.
+    pub replicas: usize,
+    /// Stores that rooms are spread over.
+    pub partitions: u16,
 }
 
 impl Channel {
@@ -69,6 +81,12 @@ impl Channel {
         let path = spec.expose.path.trim_matches('/');
         Self {
             name: manifest.metadata.name.clone().unwrap_or_default(),
+            namespace: manifest
+                .metadata
+                .namespace
+                .clone()
+                .unwrap_or_else(|| "default".into()),
+            nats: spec.broker.as_ref().map(|broker| broker.nats.clone()),
             rules: Rules::compile(&spec.rooms, spec.history.is_some()),
             limits: Limits::compile(&spec.limits),
             heartbeat: Heartbeat {
@@ -79,6 +97,9 @@ impl Channel {
                 max_messages_per_room: history.max_messages_per_room as usize,
                 max_age: Duration::from_secs(history.max_age_seconds.into()),
                 deduplication: Duration::from_secs(history.deduplication_seconds.into()),
+                storage: history.storage,
+                replicas: history.replicas as usize,
+                partitions: u16::try_from(history.partitions).unwrap_or(u16::MAX),
             }),
             drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
             compression: spec.transports.web_socket.compression == Compression::PerMessage,

@@ -39,6 +39,15 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
     }
 
+    /// Rooms with as many messages as the store keeps prove nothing before those.
+    pub(super) fn trimmed(&mut self, partition: Partition, kept: usize) {
+        for room in self.rooms.values_mut() {
+            if room.partition == partition {
+                room.ring.trimmed(kept);
+            }
+        }
+    }
+
     /// The rooms in memory that keep messages in a partition.
     fn kept_in(&self, partition: Partition) -> Vec<RoomName> {
         self.rooms

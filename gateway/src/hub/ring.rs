@@ -114,6 +114,14 @@ impl Ring {
         *self = Self::new(self.floor.max(last).max(floor), false);
     }
 
+    /// Where it holds `kept` messages, the most that the store keeps, others before them may be gone.
+    pub fn trimmed(&mut self, kept: usize) {
+        let first = self.messages.front().and_then(|message| message.offset);
+        if let Some(first) = first.filter(|_| self.messages.len() >= kept) {
+            self.floor = self.floor.max(Offset(first.0 - 1));
+        }
+    }
+
     fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
             self.footprint -= message.footprint() + SLOT_FOOTPRINT;
@@ -230,7 +238,7 @@ mod tests {
             room: RoomName::parse("r").unwrap(),
             offset: Some(Offset(offset)),
             timestamp: offset,
-            from: UserId::anonymous(ConnectionId::random()),
+            from: Some(UserId::anonymous(ConnectionId::random())),
             event: None,
             data: Payload::Text("x".repeat(size).into()),
             info: None,
@@ -298,6 +306,15 @@ mod tests {
             (ring.floor(), ring.is_empty(), ring.footprint()),
             (Offset(3000), true, 0)
         );
+    }
+
+    #[test]
+    fn a_ring_that_is_full_from_the_start_proves_nothing_before_its_first_message() {
+        let mut full = ring(&[3, 5, 9], 100);
+        full.trimmed(4);
+        assert_eq!(full.floor(), Offset(0), "the store would have kept more");
+        full.trimmed(3);
+        assert_eq!((full.floor(), full.is_whole()), (Offset(2), true));
     }
 
     #[test]

@@ -129,7 +129,7 @@ mod tests {
             room: room.name.clone(),
             offset: Some(Offset(timestamp)),
             timestamp,
-            from: UserId::anonymous(ConnectionId::random()),
+            from: Some(UserId::anonymous(ConnectionId::random())),
             event: None,
             data: Payload::Text("x".into()),
             info: None,

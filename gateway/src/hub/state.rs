@@ -189,6 +189,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 last,
                 whole,
             } => self.position(partition, epoch, last, whole),
+            Event::Trimmed { partition, kept } => self.trimmed(partition, kept),
             Event::Lost { scope, reason } => self.lost(scope, reason),
             Event::Read { token, complete } => self.read(token, complete),
             Event::Joined { room, member } => {

@@ -26,6 +26,14 @@ pub(super) async fn ready(State(internal): State<Internal>) -> (StatusCode, Stri
             (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
         }
     };
+    // A broker that all gateways share must not empty the Service when it is away for a while.
+    for complaint in internal
+        .broker
+        .iter()
+        .flat_map(|broker| broker.complaints())
+    {
+        let _ = writeln!(body, "broker: {complaint}");
+    }
     if let Some(error) = &internal.config.status().error {
         for problem in error.lines() {
             // Writing to a string can't fail.

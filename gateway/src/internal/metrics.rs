@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Unit;
 
+use crate::broker::nats::health::{Fault, Health};
 use crate::config::watch::Watched;
 use crate::metrics::{Counter, DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
@@ -26,6 +27,8 @@ pub struct GatewayMetrics {
     pub http: Arc<HttpMetrics>,
     /// Which configuration is in force.
     pub config: Arc<Watched>,
+    /// The broker's, where gateways share one.
+    pub broker: Option<Arc<Health>>,
 }
 
 impl Debug for GatewayMetrics {
@@ -43,6 +46,9 @@ impl Collector for GatewayMetrics {
         self.messages(&mut page)?;
         self.queues(&mut page)?;
         self.rooms(&mut page)?;
+        if let Some(broker) = &self.broker {
+            broker_metrics(broker, &mut page)?;
+        }
         let valid = i64::from(self.config.status().error.is_none());
         page.gauge(
             "linnet_config_valid",
@@ -223,6 +229,55 @@ impl GatewayMetrics {
     fn sum(&self, counter: impl Fn(&ShardMetrics) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| counter(shard).get()).sum()
     }
+}
+
+fn broker_metrics(health: &Health, page: &mut Page<'_>) -> fmt::Result {
+    let metrics = &health.metrics;
+    page.gauge(
+        "linnet_broker_connected",
+        "1 while there is a connection to NATS",
+        None,
+        u64::from(!health.has(Fault::Disconnected)),
+    )?;
+    page.counter(
+        "linnet_broker_connects",
+        "Connections that were made to NATS",
+        None,
+        metrics.connects.get(),
+    )?;
+    let faults = Fault::ALL.into_iter().zip(&metrics.faults);
+    page.counters(
+        "linnet_broker_faults",
+        "What went wrong between the gateway and NATS, by kind",
+        faults.map(|(fault, count)| ([("fault", fault.as_str())], count.get())),
+    )?;
+    page.counter(
+        "linnet_broker_resets",
+        "Times that reading a stream began anew",
+        None,
+        metrics.resets.get(),
+    )?;
+    page.gauge(
+        "linnet_broker_lag",
+        "Messages in the streams that this gateway has not read yet",
+        None,
+        health.total_lag(),
+    )?;
+    page.gauge(
+        "linnet_broker_publishes_in_flight",
+        "Publishes that a stream has not acknowledged yet",
+        None,
+        metrics.in_flight.get(),
+    )?;
+    let reads = [
+        ("complete", &metrics.reads_complete),
+        ("incomplete", &metrics.reads_incomplete),
+    ];
+    page.counters(
+        "linnet_broker_reads",
+        "Reads of a stream for what memory does not hold, by whether all was there",
+        reads.map(|(outcome, count)| ([("outcome", outcome)], count.get())),
+    )
 }
 
 /// Writes metrics. Names are without the suffixes of their type and unit, which the format adds.

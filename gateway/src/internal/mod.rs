@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
 
+use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
 use crate::transport::http::Public;
@@ -29,6 +30,8 @@ pub struct Internal {
     pub config: Arc<Watched>,
     /// How many connections there are.
     pub public: Arc<Public>,
+    /// How the broker is, where gateways share one.
+    pub broker: Option<Arc<Health>>,
     /// Everything that is counted.
     pub metrics: Arc<GatewayMetrics>,
 }

@@ -61,6 +61,7 @@ impl Scene {
             hub: Arc::new(HubMetrics::default()),
             http: Arc::clone(public.metrics()),
             config: Arc::clone(&config),
+            broker: None,
         };
         let internal = Internal {
             name: "gw-0".into(),
@@ -68,6 +69,7 @@ impl Scene {
             config,
             public: Arc::new(public),
             metrics: Arc::new(metrics),
+            broker: None,
         };
         Self {
             internal,

@@ -161,7 +161,7 @@ impl Session {
             room,
             offset: None,
             timestamp: 0,
-            from,
+            from: Some(from),
             event,
             data,
             info,

@@ -26,7 +26,7 @@ fn publish(token: Token, stored: bool, id: Option<&str>) -> Request {
         room: room(),
         offset: None,
         timestamp: 0,
-        from: UserId::anonymous(ConnectionId::random()),
+        from: Some(UserId::anonymous(ConnectionId::random())),
         event: None,
         data: Payload::Text("x".into()),
         info: None,

@@ -1,4 +1,23 @@
-//! What a gateway needs to speak to NATS.
+//! The broker between gateways, on NATS.
+//!
+//! [`Nats`] is the hub's end: it hands requests to the tasks that do them, and their events to the hub. `publish` puts
+//! messages into streams, `follow` reads the streams and `read` what is older, `live` and `send` carry
+//! rooms without history, `direct` messages to users. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
+//! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong.
 
+mod api;
+mod broker;
+mod connection;
 pub mod credentials;
+mod direct;
+mod follow;
+pub mod health;
+mod live;
+mod publish;
+mod read;
+mod send;
+mod stream;
 pub mod subjects;
+mod wire;
+
+pub use broker::{Nats, Settings, StartError};

@@ -23,6 +23,7 @@ const LIVE_PARTITIONS: u16 = 256;
 pub struct Subjects {
     base: String,
     stream: String,
+    owner: String,
     partitions: u16,
 }
 
@@ -33,8 +34,24 @@ impl Subjects {
         Self {
             base: format!("{prefix}.{namespace}.{channel}"),
             stream: format!("{prefix}_{namespace}_{channel}"),
+            owner: format!("{prefix}/{namespace}/{channel}"),
             partitions: partitions.max(1),
         }
+    }
+
+    /// Who owns what is made for the channel on NATS: prefix/namespace/name.
+    pub fn owner(&self) -> String {
+        self.owner.clone()
+    }
+
+    /// How many partitions the rooms with history have.
+    pub fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    /// Where direct messages go; every gateway hears them.
+    pub fn direct(&self) -> String {
+        format!("{}.direct", self.base)
     }
 
     /// The stream that keeps a partition. A channel's name begins with a letter, so the number at the end is never

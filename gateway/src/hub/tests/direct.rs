@@ -82,7 +82,7 @@ fn a_direct_message_has_a_time_and_its_sender() {
     let crate::hub::Delivery::Direct { message, .. } = &**delivery else {
         panic!("{said:?}")
     };
-    assert_eq!(message.from.as_str(), "ann");
+    assert_eq!(message.from, crate::names::UserId::from_token("ann"));
     assert!(message.timestamp > 1_700_000_000_000);
 }
 

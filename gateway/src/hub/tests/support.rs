@@ -378,7 +378,7 @@ impl Client {
             room,
             offset: None,
             timestamp: 0,
-            from,
+            from: Some(from),
             event: None,
             data,
             info: None,

@@ -212,7 +212,9 @@ fn message_fields(object: &mut Object, message: &Message) {
 }
 
 fn content_fields(object: &mut Object, message: &Message) {
-    object.string("from", message.from.as_str());
+    if let Some(from) = &message.from {
+        object.string("from", from.as_str());
+    }
     if let Some(event) = &message.event {
         object.string("event", event);
     }

@@ -39,7 +39,7 @@ fn message(data: Payload) -> Message {
         room: lobby(),
         offset: Some(Offset(1)),
         timestamp: 5,
-        from: UserId::anonymous(ConnectionId::random()),
+        from: Some(UserId::anonymous(ConnectionId::random())),
         event: Some("e".into()),
         data,
         info: Some("{}".into()),

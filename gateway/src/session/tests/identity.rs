@@ -141,14 +141,20 @@ fn info_of_connect_replaces_that_of_the_handshake_and_none_keeps_it() {
 fn an_anonymous_session_publishes_as_its_connection() {
     let mut scene = Scene::new(open(""));
     let id = scene.session.connection().to_string();
-    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), id);
+    assert_eq!(
+        message(scene.ask(publish("r"))).0.from.unwrap().as_str(),
+        id
+    );
 }
 
 #[test]
 fn a_session_with_a_user_publishes_as_the_user() {
     let mut scene = Scene::new(open(""));
     scene.session.member.user = UserId::from_token("ann");
-    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), "ann");
+    assert_eq!(
+        message(scene.ask(publish("r"))).0.from.unwrap().as_str(),
+        "ann"
+    );
 }
 
 #[test]
@@ -158,7 +164,10 @@ fn a_user_publishes_as_such_even_if_the_rules_were_asked_about_the_anonymous_ses
     scene
         .session
         .become_user(UserId::from_token("ann").unwrap());
-    assert_eq!(message(scene.ask(publish("r"))).0.from.as_str(), "ann");
+    assert_eq!(
+        message(scene.ask(publish("r"))).0.from.unwrap().as_str(),
+        "ann"
+    );
 }
 
 #[test]

@@ -152,7 +152,10 @@ fn send_is_for_a_user_and_has_no_room() {
         (&*to, message.room.as_str(), message.offset),
         ("~abc", "", None)
     );
-    assert_eq!(message.from, UserId::anonymous(scene.session.connection()));
+    assert_eq!(
+        message.from,
+        Some(UserId::anonymous(scene.session.connection()))
+    );
 }
 
 #[test]

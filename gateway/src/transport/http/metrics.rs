@@ -10,6 +10,8 @@ use crate::metrics::Counter;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Reason {
+    /// The broker is not there yet.
+    Starting,
     /// The gateway is going away.
     Draining,
     /// Over `limits.connectsPerSecond`.
@@ -44,7 +46,8 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
+        Self::Starting,
         Self::Draining,
         Self::Rate,
         Self::Full,
@@ -66,6 +69,7 @@ impl Reason {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Starting => "starting",
             Self::Draining => "draining",
             Self::Rate => "rate",
             Self::Full => "full",

@@ -48,6 +48,12 @@ impl Refusal {
         Self::unavailable(Reason::Draining, body, 1)
     }
 
+    /// The gateway has not found its broker yet.
+    pub(super) fn starting() -> Self {
+        let body = "this gateway is starting: connect again";
+        Self::unavailable(Reason::Starting, body, rand::random_range(1..=3))
+    }
+
     /// Over the rate; `wait` is how long until a handshake is let in.
     pub(super) fn rate(wait: Duration) -> Self {
         // Spread, or all who were refused in one second would come back in the same one.
@@ -131,6 +137,7 @@ mod tests {
     #[test]
     fn what_passes_says_when_to_come_back_and_closes() {
         for (refusal, seconds) in [
+            (Refusal::starting(), 1..=3),
             (Refusal::draining(), 1..=1),
             (Refusal::rate(Duration::from_millis(900)), 1..=3),
             (Refusal::full(), 5..=15),

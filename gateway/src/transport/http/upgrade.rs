@@ -11,6 +11,7 @@ use hyper::body::Body as _;
 use super::admission::Place;
 use super::public::Public;
 use super::refusal::Refusal;
+use crate::drain::Phase;
 use crate::names::RoomName;
 use crate::protocol::{Handshake, ProtocolIndex};
 use crate::transport::shard::Opening;
@@ -51,8 +52,10 @@ pub(super) fn upgrade(
 /// Gives a handshake a place, or says why there is none. Before anything else: what comes in a
 /// flood must cost next to nothing.
 pub(super) fn admit(public: &Public) -> Result<Place, Refusal> {
-    if public.lifecycle.is_draining() {
-        return Err(Refusal::draining());
+    match public.lifecycle.phase() {
+        Phase::Starting => return Err(Refusal::starting()),
+        Phase::Serving => {}
+        Phase::Draining => return Err(Refusal::draining()),
     }
     let limits = &public.policy().channel.limits;
     let connections = public.home.connections();

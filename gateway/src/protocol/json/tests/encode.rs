@@ -72,7 +72,7 @@ fn message(data: Payload) -> Message {
         room: room("lobby"),
         offset: None,
         timestamp: 1_767_225_600_000,
-        from: UserId::from_token("ann").unwrap(),
+        from: UserId::from_token("ann"),
         event: None,
         data,
         info: None,

@@ -1,0 +1,425 @@
+//! Puts messages into the streams: each is acknowledged or refused by JetStream, and so many are under way at once.
+//!
+//! What came back as "not now" (no leader, too many under way) is sent again inside the deadline, under the same id, so
+//! that it can't be stored twice; later messages for the same partition wait meanwhile, so that order is kept. When the
+//! connection is lost, what was sent is of unknown outcome, what was not is certainly not published; both are said at
+//! once.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::response::Response;
+use async_nats::{HeaderMap, StatusCode, Subscriber, header};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::broadcast::Receiver as Denials;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::api;
+use super::connection::Connection;
+use super::follow::Place;
+use super::health::{Fault, Health};
+use crate::broker::{Event, PublishError, Receipt, Token};
+use crate::names::{Epoch, Offset};
+
+/// Messages under way at once: more make the server drop them, fewer cost throughput.
+const WINDOW: usize = 256;
+/// How long a publish may take in all.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Pauses before what came back is sent again.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(125),
+    Duration::from_millis(250),
+];
+/// Payload bytes that may wait here; beyond it publishing answers `overloaded`.
+pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// A message for a stream.
+#[derive(Debug)]
+pub struct Job {
+    /// Names the answer.
+    pub token: Token,
+    /// Whose stream.
+    pub partition: u16,
+    /// Where it goes.
+    pub subject: String,
+    /// With `Nats-Msg-Id`.
+    pub headers: HeaderMap,
+    /// The content.
+    pub payload: Bytes,
+    /// When it was handed over.
+    pub at: Instant,
+}
+
+impl Job {
+    /// Bytes that wait with it.
+    pub fn weight(&self) -> usize {
+        self.payload.len() + 512
+    }
+
+    fn deadline(&self) -> Instant {
+        self.at + DEADLINE
+    }
+}
+
+/// Puts messages into streams.
+pub struct Publisher {
+    /// Whose connection to use.
+    pub connection: Connection,
+    /// How far each partition has been read.
+    pub places: Vec<Arc<Place>>,
+    /// What to publish.
+    pub jobs: mpsc::UnboundedReceiver<Job>,
+    /// Bytes of all jobs that are not answered yet.
+    pub waiting: Arc<AtomicUsize>,
+    /// Where answers go.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Where faults are told.
+    pub health: Arc<Health>,
+}
+
+/// A job on its way.
+struct Sent {
+    job: Job,
+    tries: usize,
+    /// The store when it was sent.
+    place: Option<(Epoch, Offset)>,
+}
+
+/// A partition that does not take messages just now.
+#[derive(Default)]
+struct Held {
+    /// In the order in which they were sent first.
+    again: BTreeMap<u64, Sent>,
+    /// When they may be sent.
+    until: Option<Instant>,
+    /// Jobs that came later.
+    later: VecDeque<Job>,
+}
+
+struct Run {
+    publisher: Publisher,
+    inbox: String,
+    /// By number, which is the end of the subject of its answer; numbers ascend.
+    sent: BTreeMap<u64, Sent>,
+    next: u64,
+    held: HashMap<u16, Held>,
+    /// Acknowledged by a store that was made anew, as it seems; they wait for its epoch.
+    unsettled: Vec<(Sent, PublishAck)>,
+}
+
+impl Publisher {
+    /// Publishes until the hub is gone.
+    pub async fn run(self) {
+        let mut connection = self.connection.clone();
+        let inbox = connection.client.new_inbox();
+        let denials = connection.denied.subscribe();
+        let mut run = Run {
+            publisher: self,
+            inbox,
+            sent: BTreeMap::new(),
+            next: 0,
+            held: HashMap::new(),
+            unsettled: Vec::new(),
+        };
+        connection.up().await;
+        // The client subscribes anew by itself after each reconnect.
+        match connection
+            .client
+            .subscribe(format!("{}.*", run.inbox))
+            .await
+        {
+            Ok(answers) => run.work(connection, answers, denials).await,
+            Err(error) => run.publisher.health.set(Fault::Other, error.to_string()),
+        }
+    }
+}
+
+impl Run {
+    async fn work(
+        &mut self,
+        mut connection: Connection,
+        mut answers: Subscriber,
+        mut denials: Denials<String>,
+    ) {
+        let mut generation = connection.up().await;
+        loop {
+            let room = self.sent.len() < WINDOW;
+            tokio::select! {
+                biased;
+                () = connection.lost(generation) => {
+                    self.give_up();
+                    generation = loop {
+                        tokio::select! {
+                            generation = connection.up() => break generation,
+                            job = self.publisher.jobs.recv() => match job {
+                                Some(job) => self.answer(&job, Err(PublishError::Unavailable)),
+                                None => return,
+                            },
+                        }
+                    };
+                }
+                Some(answer) = answers.next() => self.answered(answer).await,
+                Ok(subject) = denials.recv() => self.denied(&subject),
+                () = at(self.wake()) => self.tick().await,
+                job = self.publisher.jobs.recv(), if room => match job {
+                    Some(job) => self.take(job).await,
+                    None => return,
+                },
+            }
+            let under_way = self.sent.len() as u64;
+            self.publisher.health.metrics.in_flight.set(under_way);
+        }
+    }
+
+    async fn take(&mut self, job: Job) {
+        match self.held.get_mut(&job.partition) {
+            Some(held) => held.later.push_back(job),
+            None => self.send(job, 0).await,
+        }
+    }
+
+    async fn send(&mut self, job: Job, tries: usize) {
+        let number = self.next;
+        self.next += 1;
+        let reply = format!("{}.{number}", self.inbox);
+        let publish = self
+            .publisher
+            .connection
+            .client
+            .publish_with_reply_and_headers(
+                job.subject.clone(),
+                reply,
+                job.headers.clone(),
+                job.payload.clone(),
+            );
+        // The client's queue may be full while a connection stalls; what never got into it was not sent.
+        match tokio::time::timeout_at(job.deadline(), publish).await {
+            Ok(Ok(())) => {
+                let place = self.publisher.places[usize::from(job.partition)].now();
+                self.sent.insert(number, Sent { job, tries, place });
+            }
+            Ok(Err(error)) => {
+                self.publisher.health.set(Fault::Other, error.to_string());
+                self.answer(&job, Err(PublishError::Unavailable));
+            }
+            Err(_) => self.answer(&job, Err(PublishError::Unavailable)),
+        }
+    }
+
+    async fn answered(&mut self, answer: async_nats::Message) {
+        let number = answer
+            .subject
+            .rsplit('.')
+            .next()
+            .and_then(|end| end.parse().ok());
+        let Some((number, sent)) =
+            number.and_then(|number: u64| Some((number, self.sent.remove(&number)?)))
+        else {
+            return; // its deadline has passed
+        };
+        if answer.status == Some(StatusCode::NO_RESPONDERS) {
+            self.publisher.health.set_of(
+                Fault::NoLeader,
+                sent.job.partition,
+                "no stream takes the message",
+            );
+            return self.hold(number, sent);
+        }
+        match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+            Ok(Response::Ok(ack)) => self.acknowledged(sent, ack),
+            Ok(Response::Err { error }) => {
+                let code = error.error_code();
+                let again = [
+                    ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
+                    ErrorCode::STREAM_TOO_MANY_REQUESTS,
+                    ErrorCode::CLUSTER_NOT_LEADER,
+                    ErrorCode::CLUSTER_NOT_AVAILABLE,
+                ];
+                if again.contains(&code) || error.code() == 429 {
+                    return self.hold(number, sent);
+                }
+                let fault = api::fault(&error);
+                self.publisher
+                    .health
+                    .set_of(fault, sent.job.partition, error.to_string());
+                let refused = match fault {
+                    Fault::StorageFull | Fault::AccountLimit => PublishError::StorageFull,
+                    _ => PublishError::Unavailable,
+                };
+                self.answer(&sent.job, Err(refused));
+            }
+            Err(error) => {
+                self.publisher
+                    .health
+                    .set(Fault::Malformed, format!("an acknowledgement: {error}"));
+                self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
+            }
+        }
+        self.release().await;
+    }
+
+    fn acknowledged(&mut self, sent: Sent, ack: PublishAck) {
+        let partition = sent.job.partition;
+        for fault in [Fault::StorageFull, Fault::AccountLimit, Fault::NoLeader] {
+            self.publisher.health.clear_of(fault, partition);
+        }
+        let before = sent.place.as_ref().map_or(Offset(0), |(_, last)| *last);
+        let made_anew = !ack.duplicate && ack.sequence <= before.0;
+        let now = self.publisher.places[usize::from(partition)].now();
+        match now {
+            Some((epoch, _))
+                if !made_anew || Some(&epoch) != sent.place.as_ref().map(|(old, _)| old) =>
+            {
+                let receipt = Receipt {
+                    position: Some((epoch, Offset(ack.sequence))),
+                    timestamp: None,
+                    duplicate: ack.duplicate,
+                };
+                self.answer(&sent.job, Ok(receipt));
+            }
+            _ => self.unsettled.push((sent, ack)),
+        }
+    }
+
+    /// The server does not allow a subject: it will not answer.
+    fn denied(&mut self, subject: &str) {
+        let numbers: Vec<u64> = self
+            .sent
+            .iter()
+            .filter(|(_, sent)| sent.job.subject == subject)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            if let Some(sent) = self.sent.remove(&number) {
+                self.answer(&sent.job, Err(PublishError::Unavailable));
+            }
+        }
+    }
+
+    /// Keeps back what the server does not take just now, and all that follows it.
+    fn hold(&mut self, number: u64, sent: Sent) {
+        let held = self.held.entry(sent.job.partition).or_default();
+        let pause = PAUSES[sent.tries.min(PAUSES.len() - 1)];
+        held.until = held.until.max(Some(Instant::now() + pause));
+        held.again.insert(number, sent);
+    }
+
+    /// Sends again what was held back and may go.
+    async fn release(&mut self) {
+        let now = Instant::now();
+        let under_way = |partition| {
+            self.sent
+                .values()
+                .any(|sent| sent.job.partition == partition)
+        };
+        let ready: Vec<u16> = self
+            .held
+            .iter()
+            .filter(|(partition, held)| held.until <= Some(now) && !under_way(**partition))
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in ready {
+            let Some(held) = self.held.remove(&partition) else {
+                continue;
+            };
+            for (_, sent) in held.again {
+                self.send(sent.job, sent.tries + 1).await;
+            }
+            for job in held.later {
+                self.send(job, 0).await;
+            }
+        }
+    }
+
+    /// When something is due.
+    fn wake(&self) -> Option<Instant> {
+        let first = self.sent.values().next().map(|sent| sent.job.deadline());
+        let held = self.held.values().filter_map(|held| held.until);
+        let unsettled = self.unsettled.first().map(|_| Instant::now() + PAUSES[0]);
+        held.chain(first).chain(unsettled).min()
+    }
+
+    async fn tick(&mut self) {
+        let now = Instant::now();
+        while let Some(entry) = self.sent.first_entry() {
+            if entry.get().job.deadline() > now {
+                break;
+            }
+            let sent = entry.remove();
+            self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
+        }
+        let mut late = Vec::new();
+        for held in self.held.values_mut() {
+            let over = |sent: &mut Sent| sent.job.deadline() <= now;
+            late.extend(
+                held.again
+                    .extract_if(.., |_, sent| over(sent))
+                    .map(|(_, sent)| sent.job),
+            );
+            while held.later.front().is_some_and(|job| job.deadline() <= now) {
+                late.extend(held.later.pop_front());
+            }
+        }
+        for job in late {
+            self.answer(&job, Err(PublishError::Unavailable));
+        }
+        for (sent, ack) in std::mem::take(&mut self.unsettled) {
+            if sent.job.deadline() <= now {
+                self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
+            } else {
+                self.acknowledged(sent, ack);
+            }
+        }
+        self.release().await;
+    }
+
+    /// The connection is lost.
+    fn give_up(&mut self) {
+        for (_, sent) in std::mem::take(&mut self.sent) {
+            self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
+        }
+        for (sent, _) in std::mem::take(&mut self.unsettled) {
+            self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
+        }
+        for (_, held) in std::mem::take(&mut self.held) {
+            let again = held.again.into_values().map(|sent| sent.job);
+            for job in again.chain(held.later) {
+                self.answer(&job, Err(PublishError::Unavailable));
+            }
+        }
+    }
+
+    fn answer(&self, job: &Job, result: Result<Receipt, PublishError>) {
+        self.publisher
+            .waiting
+            .fetch_sub(job.weight(), Ordering::Relaxed);
+        let token = job.token;
+        let _ = self
+            .publisher
+            .events
+            .send(Event::Published { token, result }); // the hub is gone
+    }
+}
+
+/// Awaits a time, where there is one.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// Headers that make a repeat of a message the same message.
+pub fn identified(mut headers: HeaderMap, id: &str) -> HeaderMap {
+    headers.insert(header::NATS_MESSAGE_ID, id);
+    headers
+}

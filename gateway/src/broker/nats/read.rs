@@ -1,0 +1,438 @@
+//! Reads what a stream keeps of one room, for who asks for more than memory holds.
+//!
+//! A read costs the server a scan, and thousands may come at once: so they go over a connection of their own, so many at
+//! a time, and all who ask for the same room share one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::header::IntoHeaderName;
+use async_nats::jetstream::{Context, ErrorCode};
+use async_nats::{HeaderMap, Message as Heard, StatusCode, datetime, header};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::api::{ApiError, call};
+use super::connection::Connection;
+use super::follow::Place;
+use super::health::{Fault, Health};
+use super::stream::{Stream, StreamOf};
+use super::subjects::Subjects;
+use super::wire;
+use crate::broker::{Event, Range, Token};
+use crate::message::Message;
+use crate::names::{Offset, RoomName};
+
+/// Reads at a time.
+const AT_ONCE: usize = 32;
+/// How long a read may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Messages of one request.
+const BATCH: usize = 256;
+/// Pause before a copy of the stream is asked again that has not caught up.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the hub asks for.
+#[derive(Debug)]
+pub struct Ask {
+    /// Names the answer.
+    pub token: Token,
+    /// Whose messages.
+    pub room: RoomName,
+    /// Which of them.
+    pub range: Range,
+    /// Most messages wanted.
+    pub limit: usize,
+}
+
+/// Reads streams.
+#[derive(Clone)]
+pub struct Reader(Arc<Shared>);
+
+/// What a reader needs.
+pub struct Parts {
+    /// Whose connection to use: none that live messages come over.
+    pub connection: Connection,
+    /// JetStream on that connection.
+    pub jetstream: Context,
+    /// Their names.
+    pub subjects: Subjects,
+    /// The stream of each partition.
+    pub streams: Vec<StreamOf>,
+    /// How far each has been read.
+    pub places: Vec<Arc<Place>>,
+    /// Where answers go.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Where faults are told.
+    pub health: Arc<Health>,
+}
+
+struct Shared {
+    parts: Parts,
+    /// Who waits for a room that is being read.
+    waiting: Mutex<HashMap<RoomName, Vec<Ask>>>,
+    turns: Semaphore,
+}
+
+/// A run of a room's messages.
+struct Found {
+    messages: Vec<Arc<Message>>,
+    /// How many follow.
+    more: u64,
+}
+
+impl Reader {
+    /// A reader.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Shared {
+            parts,
+            waiting: Mutex::default(),
+            turns: Semaphore::new(AT_ONCE),
+        }))
+    }
+
+    /// Takes questions until the hub is gone.
+    pub async fn run(self, mut asks: mpsc::UnboundedReceiver<Ask>) {
+        while let Some(ask) = asks.recv().await {
+            let room = ask.room.clone();
+            let first = match self.0.waiting().get_mut(&room) {
+                Some(waiting) => {
+                    waiting.push(ask);
+                    None
+                }
+                None => Some(ask),
+            };
+            if let Some(ask) = first {
+                self.0.waiting().insert(room.clone(), vec![ask]);
+                tokio::spawn(Arc::clone(&self.0).serve(room));
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Answers all who wait for a room.
+    async fn serve(self: Arc<Self>, room: RoomName) {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return;
+        };
+        loop {
+            let mut asks = {
+                let mut waiting = self.waiting();
+                match waiting.get_mut(&room) {
+                    Some(asks) if !asks.is_empty() => std::mem::take(asks),
+                    _ => {
+                        waiting.remove(&room);
+                        return;
+                    }
+                }
+            };
+            while !asks.is_empty() {
+                let until = Instant::now() + DEADLINE;
+                let read = timeout_at(until, self.answer(&room, &mut asks)).await;
+                let failed = match read {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(error)) => error,
+                    Err(_) => ApiError::new(Fault::NoLeader, "a read has timed out"),
+                };
+                let partition = self.parts.subjects.partition(&room);
+                self.parts
+                    .health
+                    .set_of(failed.fault, partition, failed.detail);
+                for ask in asks.drain(..) {
+                    self.tell(ask.token, None);
+                }
+            }
+        }
+    }
+
+    /// Answers at least one of `asks`, and takes out those that are.
+    async fn answer(&self, room: &RoomName, asks: &mut Vec<Ask>) -> Result<(), ApiError> {
+        if let Some(index) = asks
+            .iter()
+            .position(|ask| matches!(ask.range, Range::Before(_)))
+        {
+            let ask = &asks[index];
+            let Range::Before(before) = ask.range else {
+                return Ok(());
+            };
+            let found = self.before(room, before, ask.limit).await?;
+            let ask = asks.swap_remove(index);
+            self.tell(ask.token, Some(found));
+            return Ok(());
+        }
+        let after = |ask: &Ask| match ask.range {
+            Range::After(after) | Range::Before(after) => after,
+        };
+        let Some(from) = asks.iter().map(after).min() else {
+            return Ok(());
+        };
+        let most = asks.iter().map(|ask| ask.limit).max().unwrap_or_default();
+        let (found, proof) = self.after(room, from, most.max(BATCH)).await?;
+        asks.retain(|ask| {
+            let after = after(ask);
+            let start = found
+                .messages
+                .partition_point(|message| message.offset <= Some(after));
+            let rest = &found.messages[start..];
+            if found.more > 0 && rest.len() < ask.limit {
+                return true; // the next round begins here
+            }
+            let following = rest.len() as u64 + found.more;
+            let page = || rest.iter().take(ask.limit).cloned().collect();
+            self.tell(ask.token, proof.holds(after, following).then(page));
+            false
+        });
+        Ok(())
+    }
+
+    /// The first messages after a position, and what proves that none is missing.
+    async fn after(
+        &self,
+        room: &RoomName,
+        after: Offset,
+        limit: usize,
+    ) -> Result<(Found, Proof), ApiError> {
+        let partition = usize::from(self.parts.subjects.partition(room));
+        let stream = &self.parts.streams[partition];
+        let jetstream = &self.parts.jetstream;
+        let subject = self.parts.subjects.stored(room);
+        let looked = stream.look(jetstream).await?;
+        // Any copy may answer a direct get; the leader says how far it must have come.
+        let last = match looked.replicas {
+            1 => None,
+            _ => last_of(jetstream, &stream.name(), &subject).await?,
+        };
+        let found = loop {
+            let found = self.batch(room, Offset(after.0 + 1), limit).await?;
+            let reached = found.messages.last().and_then(|message| message.offset);
+            if found.more > 0 || last <= Some(after) || reached >= last {
+                break found;
+            }
+            sleep(PAUSE).await; // nothing tells when a copy has caught up
+        };
+        // Asked for after the messages: what was there still when they were read can only have gone since.
+        let first = self.batch(room, Offset(1), 1).await?;
+        let stream = stream.look(jetstream).await?;
+        let known = self.parts.places[partition].now();
+        let proof = Proof {
+            same_store: known
+                .is_some_and(|(epoch, _)| epoch == stream.epoch && epoch == looked.epoch),
+            first: first.messages.first().and_then(|message| message.offset),
+            stream,
+        };
+        Ok((found, proof))
+    }
+
+    /// The last messages before a position. NATS reads forwards only.
+    async fn before(
+        &self,
+        room: &RoomName,
+        before: Offset,
+        limit: usize,
+    ) -> Result<Vec<Arc<Message>>, ApiError> {
+        let mut last: Vec<Arc<Message>> = Vec::new();
+        let mut from = Offset(1);
+        loop {
+            let found = self.batch(room, from, BATCH).await?;
+            let end = found.messages.last().and_then(|message| message.offset);
+            last.extend(
+                found
+                    .messages
+                    .into_iter()
+                    .filter(|message| message.offset < Some(before)),
+            );
+            last.drain(..last.len().saturating_sub(limit));
+            match end {
+                Some(end) if found.more > 0 && end < before => from = Offset(end.0 + 1),
+                _ => return Ok(last),
+            }
+        }
+    }
+
+    /// One batch of direct gets (ADR-31): messages of a room from a position on.
+    async fn batch(&self, room: &RoomName, from: Offset, limit: usize) -> Result<Found, ApiError> {
+        let partition = self.parts.subjects.partition(room);
+        let stream = self.parts.subjects.stream(partition);
+        let ask = json!({
+            "seq": from.0,
+            "next_by_subj": self.parts.subjects.stored(room),
+            "batch": limit,
+        });
+        let client = &self.parts.connection.client;
+        let inbox = client.new_inbox();
+        let other = |error: String| ApiError::new(Fault::Other, error);
+        let mut answers = client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| other(error.to_string()))?;
+        client
+            .publish_with_reply(
+                format!("$JS.API.DIRECT.GET.{stream}"),
+                inbox,
+                Bytes::from(ask.to_string()),
+            )
+            .await
+            .map_err(|error| other(error.to_string()))?;
+        let mut found = Found {
+            messages: Vec::new(),
+            more: 0,
+        };
+        while let Some(answer) = answers.next().await {
+            match answer.status {
+                None | Some(StatusCode::OK) => {
+                    found.more = number(&answer, "Nats-Num-Pending").unwrap_or_default();
+                    found.messages.extend(self.message(room, &answer));
+                }
+                // The end of the batch, or no message at all.
+                Some(status) if [204, 404].contains(&status.as_u16()) => {
+                    found.more = number(&answer, "Nats-Num-Pending").unwrap_or_default();
+                    return Ok(found);
+                }
+                Some(StatusCode::NO_RESPONDERS) => {
+                    return Err(ApiError::new(
+                        Fault::NoLeader,
+                        "nobody answers a direct get",
+                    ));
+                }
+                Some(status) => {
+                    let detail = answer.description.unwrap_or_default();
+                    return Err(other(format!("a direct get: {status} {detail}")));
+                }
+            }
+        }
+        Err(other("a direct get was not answered".to_owned()))
+    }
+
+    fn message(&self, room: &RoomName, answer: &Heard) -> Option<Arc<Message>> {
+        let offset = number(answer, header::NATS_SEQUENCE)?;
+        let time = text(answer.headers.as_ref(), header::NATS_TIME_STAMP)?;
+        let time = datetime::parse_rfc3339(time).ok()?.unix_timestamp_nanos() / 1_000_000;
+        let stored = (Offset(offset), u64::try_from(time).ok()?);
+        let headers = answer.headers.as_ref();
+        wire::decode(room.clone(), headers, &answer.payload, Some(stored))
+            .map_err(|error| {
+                let detail = format!("{room} at {offset}: {error}");
+                self.parts.health.set(Fault::Malformed, detail);
+            })
+            .ok()
+            .map(Arc::new)
+    }
+
+    fn tell(&self, token: Token, complete: Option<Vec<Arc<Message>>>) {
+        let metrics = &self.parts.health.metrics;
+        match complete {
+            Some(_) => metrics.reads_complete.add_shared(1),
+            None => metrics.reads_incomplete.add_shared(1),
+        }
+        let _ = self.parts.events.send(Event::Read { token, complete }); // the hub is gone
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<RoomName, Vec<Ask>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What proves that a read is complete.
+struct Proof {
+    /// Whether it was read from the store that is known here.
+    same_store: bool,
+    /// The first message that is kept of the room.
+    first: Option<Offset>,
+    stream: Stream,
+}
+
+impl Proof {
+    /// Whether all that ever followed `after` in the room are the `following` ones that are there.
+    fn holds(&self, after: Offset, following: u64) -> bool {
+        // Limits take the oldest first: while one at or before the position is kept, none after it has gone.
+        let older_is_kept = self.first.is_some_and(|first| first <= after);
+        let nothing_aged = after.0 + 1 >= self.stream.first.0;
+        let below_limit = following < self.stream.per_room as u64;
+        self.same_store
+            && after <= self.stream.last
+            && (older_is_kept || nothing_aged && below_limit)
+    }
+}
+
+/// The last message of a subject, as the leader knows it.
+async fn last_of(
+    jetstream: &Context,
+    stream: &str,
+    subject: &str,
+) -> Result<Option<Offset>, ApiError> {
+    #[derive(Deserialize)]
+    struct Answer {
+        message: Last,
+    }
+    #[derive(Deserialize)]
+    struct Last {
+        seq: u64,
+    }
+    let ask = json!({"last_by_subj": subject});
+    match call::<Answer>(jetstream, format!("STREAM.MSG.GET.{stream}"), &ask).await {
+        Ok(answer) => Ok(Some(Offset(answer.message.seq))),
+        Err(error) if error.code == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn text<'a>(headers: Option<&'a HeaderMap>, name: impl IntoHeaderName) -> Option<&'a str> {
+    headers?.get(name).map(|value| value.as_str())
+}
+
+fn number(answer: &Heard, name: impl IntoHeaderName) -> Option<u64> {
+    text(answer.headers.as_ref(), name)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Epoch;
+
+    fn proof(first_of_room: Option<u64>, first_of_stream: u64) -> Proof {
+        Proof {
+            same_store: true,
+            first: first_of_room.map(Offset),
+            stream: Stream {
+                epoch: Epoch::random(),
+                first: Offset(first_of_stream),
+                last: Offset(100),
+                messages: 1,
+                bytes: 1,
+                per_room: 10,
+                replicas: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn a_message_at_or_before_the_position_that_is_kept_proves_all_after_it() {
+        assert!(proof(Some(5), 3).holds(Offset(5), 10));
+        assert!(proof(Some(4), 3).holds(Offset(5), 10));
+        assert!(!proof(Some(6), 3).holds(Offset(5), 10));
+    }
+
+    #[test]
+    fn without_one_there_must_be_room_for_more_and_nothing_aged_since() {
+        assert!(proof(Some(6), 3).holds(Offset(5), 9));
+        assert!(proof(None, 6).holds(Offset(5), 0));
+        assert!(
+            !proof(None, 7).holds(Offset(5), 0),
+            "6 is gone from the stream"
+        );
+    }
+
+    #[test]
+    fn a_position_beyond_the_end_or_of_another_store_is_never_proven() {
+        assert!(!proof(Some(5), 3).holds(Offset(101), 0));
+        let mut other = proof(Some(5), 3);
+        other.same_store = false;
+        assert!(!other.holds(Offset(5), 1));
+    }
+}
