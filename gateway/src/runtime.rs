@@ -68,23 +68,33 @@ impl Gateway {
             .build()
             .context("the hub's runtime cannot be made")?;
         let (count, metrics) = (shards.len(), hub_metrics.clone());
-        let directory = hub.directory().clone();
-        match &channel.nats {
-            None => {
-                let broker = Embedded::new(&channel);
-                health.warmed();
-                let state = Hub::new(channel, broker, outlet, count, metrics);
-                hub.start(state.with_directory(directory), inbox);
+        let (attendant, (ready, started)) = (hub.clone(), std::sync::mpsc::channel());
+        // A broker's tasks run beside the attendant, who takes what they bring.
+        let attend = async move {
+            let directory = attendant.directory().clone();
+            let begun = match &channel.nats {
+                None => {
+                    let broker = Embedded::new(&channel);
+                    let state = Hub::new(channel, broker, outlet, count, metrics);
+                    attendant.start(state.with_directory(directory), inbox);
+                    health.warmed();
+                    Ok(())
+                }
+                Some(spec) => Nats::start(&channel, spec, &nats, health)
+                    .await
+                    .map(|broker| {
+                        let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
+                        attendant.start(state.with_directory(directory), inbox);
+                    }),
+            };
+            let failed = begun.is_err();
+            let _ = ready.send(begun); // who waited has gone: so does the process
+            if !failed {
+                attendant.attend().await;
             }
-            Some(spec) => {
-                // Its tasks run beside the attendant, who takes what they bring.
-                let broker = runtime.block_on(Nats::start(&channel, spec, &nats, health))?;
-                let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
-                hub.start(state.with_directory(directory), inbox);
-            }
-        }
-        let attendant = hub.clone();
-        spawn("hub".into(), move || runtime.block_on(attendant.attend()))?;
+        };
+        spawn("hub".into(), move || runtime.block_on(attend))?;
+        started.recv().context("the hub's thread has ended")??;
         Ok(Self {
             shards,
             hub,

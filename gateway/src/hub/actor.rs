@@ -89,6 +89,8 @@ struct Driven<B, O> {
     inbox: Receiver<Input>,
     inputs: Vec<Input>,
     events: VecDeque<Event>,
+    /// Wakes the attendant; a broker remembers the one that it was polled with last, whichever thread that was.
+    waker: Waker,
 }
 
 /// Makes both ends. What is sent before [`HubHandle::start`] waits.
@@ -118,6 +120,7 @@ impl HubHandle {
             inbox: inbox.0,
             inputs: Vec::new(),
             events: VecDeque::new(),
+            waker: Waker::noop().clone(),
         };
         let _ = self.0.hub.set(Mutex::new(Box::new(driven))); // the inbox is there only once
         self.work();
@@ -258,7 +261,7 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
                 Input::Configure(channel) => self.hub.configure(channel, now),
             }
         }
-        take_events(&mut self.hub, &mut self.events, now);
+        take_events(&mut self.hub, &mut self.events, now, &self.waker);
         self.hub.tick(now);
         self.hub.end();
         Turn {
@@ -269,6 +272,7 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
     }
 
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.waker.clone_from(context.waker());
         self.hub.broker().poll_events(context, &mut self.events)
     }
 
@@ -283,8 +287,9 @@ fn take_events<B: Broker, O: Outlet>(
     hub: &mut Hub<B, O>,
     events: &mut VecDeque<Event>,
     now: Instant,
+    waker: &Waker,
 ) {
-    let mut context = Context::from_waker(Waker::noop());
+    let mut context = Context::from_waker(waker);
     loop {
         while let Some(event) = events.pop_front() {
             hub.event(event, now);

@@ -382,7 +382,7 @@ async fn last_of(
     }
 }
 
-fn text<'a>(headers: Option<&'a HeaderMap>, name: impl IntoHeaderName) -> Option<&'a str> {
+fn text(headers: Option<&HeaderMap>, name: impl IntoHeaderName) -> Option<&str> {
     headers?.get(name).map(|value| value.as_str())
 }
 
