@@ -52,6 +52,24 @@ impl Manifest {
         self.spec(json!({"history": {"maxMessagesPerRoom": messages}}))
     }
 
+    /// Connects gateways through the NATS servers at `urls`.
+    #[must_use]
+    pub fn nats(self, urls: &[String]) -> Self {
+        self.spec(json!({"broker": {"nats": {"urls": urls}}}))
+    }
+
+    /// Keeps `replicas` copies of the stream, or streams.
+    #[must_use]
+    pub fn replicas(self, replicas: u32) -> Self {
+        self.spec(json!({"history": {"replicas": replicas}}))
+    }
+
+    /// Spreads rooms with history over `partitions` streams.
+    #[must_use]
+    pub fn partitions(self, partitions: u32) -> Self {
+        self.spec(json!({"history": {"partitions": partitions}}))
+    }
+
     /// Adds a room rule after those that are there.
     #[must_use]
     pub fn room(mut self, rule: Value) -> Self {
