@@ -8,6 +8,7 @@
 
 pub mod bystander;
 pub mod client;
+pub mod conformance;
 pub mod contract;
 pub mod follower;
 pub mod gateway;

@@ -88,6 +88,15 @@ impl Manifest {
         self
     }
 
+    /// The manifest as the gateway reads it.
+    ///
+    /// # Panics
+    /// When it is not valid.
+    #[must_use]
+    pub fn parsed(&self) -> linnet_crds::RealtimeChannel {
+        linnet_crds::parse(&self.yaml()).unwrap()
+    }
+
     /// The manifest's text.
     #[must_use]
     pub fn yaml(&self) -> String {
