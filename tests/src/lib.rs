@@ -10,6 +10,7 @@ pub mod bystander;
 pub mod client;
 pub mod conformance;
 pub mod contract;
+pub mod fleet;
 pub mod follower;
 pub mod gateway;
 pub mod http;
@@ -20,11 +21,15 @@ pub mod plain;
 pub mod ports;
 mod process;
 pub mod proxy;
+pub mod publisher;
 pub mod raw;
+pub mod seed;
+pub mod storm;
 pub mod wait;
 
 pub use bystander::Bystander;
 pub use client::{Client, Refusal};
+pub use fleet::{Doors, Fleet};
 pub use follower::Follower;
 pub use gateway::Gateway;
 pub use manifest::Manifest;
@@ -37,7 +42,7 @@ pub use wait::{scenario, until, within};
 /// What most tests need.
 pub mod prelude {
     pub use crate::{Bystander, Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
-    pub use crate::{NatsCluster, NatsServer, Proxy};
+    pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Proxy};
     pub use crate::{scenario, until, within};
     pub use serde_json::{Value, json};
 }
