@@ -1,8 +1,9 @@
 //! A client as an application would write it, which speaks `linnet.v1.json`; [`crate::Plain`] speaks `linnet.v1.plain`.
 
+mod patient;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::http::Answer;
 use crate::wait::{STEP, within};
+pub use patient::is_passing;
 
 pub(crate) type Socket = WebSocketStream<TcpStream>;
 
@@ -111,30 +113,6 @@ impl Client {
         Ok(client)
     }
 
-    /// [`Self::open`] where the gateway may be gone, or vanish meanwhile: `None` where there is no greeting.
-    pub async fn attempt(addr: SocketAddr) -> Option<Self> {
-        let greeted = async {
-            let mut request = format!("ws://{addr}/ws").into_client_request().unwrap();
-            let headers = request.headers_mut();
-            headers.insert("sec-websocket-protocol", "linnet.v1.json".parse().unwrap());
-            let stream = TcpStream::connect(addr).await.ok()?;
-            stream.set_nodelay(true).ok()?;
-            let shaken = tokio_tungstenite::client_async(request, stream).await;
-            let mut client = Self {
-                socket: shaken.ok()?.0,
-                connected: Value::Null,
-                inbox: VecDeque::new(),
-                last_id: 0,
-                patience: STEP,
-            };
-            client.connected = client.next_or_end().await?;
-            Some(client)
-        };
-        tokio::time::timeout(Duration::from_secs(5), greeted)
-            .await
-            .ok()?
-    }
-
     /// This connection's id, `~…`.
     #[must_use]
     pub fn id(&self) -> String {
@@ -174,32 +152,6 @@ impl Client {
         request["id"] = id.clone();
         self.send(request).await;
         self.answer(&id).await
-    }
-
-    /// [`Self::request`] on a connection that may end; `None` where it did.
-    pub async fn request_or_end(&mut self, mut request: Value) -> Option<Result<Value, Value>> {
-        self.last_id += 1;
-        let id = json!(self.last_id);
-        request["id"] = id.clone();
-        if !self.send_or_end(request).await {
-            return None;
-        }
-        loop {
-            let frame = self.read_or_end().await?;
-            match frame["type"].as_str().unwrap() {
-                "ack" if frame["id"] == id => return Some(Ok(frame)),
-                "error" if frame["id"] == id => return Some(Err(frame)),
-                _ => self.inbox.push_back(frame),
-            }
-        }
-    }
-
-    /// [`Self::send`] on a connection that may end; whether it was sent.
-    pub async fn send_or_end(&mut self, request: Value) -> bool {
-        let message = Message::text(request.to_string());
-        within("a write", self.patience, self.socket.send(message))
-            .await
-            .is_ok()
     }
 
     /// Takes the frames that came while an answer was awaited, oldest first.
@@ -330,26 +282,6 @@ impl Client {
         }
     }
 
-    /// The next frame as soon as it is there; `None` when the connection ended, whichever way.
-    pub async fn next_or_end(&mut self) -> Option<Value> {
-        if let Some(frame) = self.inbox.pop_front() {
-            return Some(frame);
-        }
-        self.read_or_end().await
-    }
-
-    async fn read_or_end(&mut self) -> Option<Value> {
-        loop {
-            match within("a frame or the end", self.patience, self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => {
-                    return Some(serde_json::from_str(&text).unwrap());
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                _ => return None,
-            }
-        }
-    }
-
     async fn read(&mut self) -> Value {
         let text = self.read_text().await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))
@@ -367,17 +299,4 @@ impl Client {
         })
         .await
     }
-}
-
-/// Whether an `error` frame tells of something that passes: the request is to be repeated.
-#[must_use]
-pub fn is_passing(error: &Value) -> bool {
-    const PASSING: [&str; 5] = [
-        "unavailable",
-        "outcome_unknown",
-        "overloaded",
-        "rate_limited",
-        "storage_full",
-    ];
-    PASSING.iter().any(|code| error["code"] == *code)
 }

@@ -232,13 +232,24 @@ impl Gateway {
         .await;
     }
 
-    /// Awaits that the body of `/readyz` holds `word`; gives the whole answer.
-    pub async fn readyz_says(&self, word: &str) -> Answer {
-        until(("/readyz to say", word), || async {
+    /// Awaits that `/readyz` answers 200 and its body has one of `words`, in upper or lower case: the gateway keeps its
+    /// clients and tells what is wrong.
+    pub async fn stays_ready_but_says(&self, words: &[&str]) {
+        until(("/readyz to say", words), || async {
             let answer = self.get("/readyz").await;
-            answer.body.contains(word).then_some(answer)
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let body = answer.body.to_lowercase();
+            words.iter().any(|word| body.contains(word)).then_some(())
         })
-        .await
+        .await;
+    }
+
+    /// Awaits that the body of `/readyz` tells of nothing that is wrong.
+    pub async fn is_well(&self) {
+        until("/readyz to say ready and no more", || async {
+            (self.get("/readyz").await.body == "ready\n").then_some(())
+        })
+        .await;
     }
 
     /// Sends a signal by its short name (`TERM`, `INT`).

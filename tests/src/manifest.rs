@@ -70,6 +70,12 @@ impl Manifest {
         self.spec(json!({"history": {"partitions": partitions}}))
     }
 
+    /// Never pings a client, so that tests may leave clients unread for as long as they like.
+    #[must_use]
+    pub fn without_pings(self) -> Self {
+        self.spec(json!({"heartbeat": {"intervalSeconds": 3600}}))
+    }
+
     /// Adds a room rule after those that are there.
     #[must_use]
     pub fn room(mut self, rule: Value) -> Self {

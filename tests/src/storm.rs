@@ -1,7 +1,6 @@
 //! Many clients, many publishers, and a fault in the middle: what is told to whom is held against what was acked.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -87,11 +86,11 @@ impl Storm {
     ///
     /// # Panics
     /// When a client or publisher is treated badly.
-    pub async fn blow<F: Future<Output = ()>>(
+    pub async fn blow(
         &self,
         doors: &Doors,
         gateways: usize,
-        fault: impl FnOnce(Progress) -> F,
+        fault: impl AsyncFnOnce(Progress),
     ) -> Outcome {
         let rooms: Vec<String> = (0..self.rooms).map(|n| format!("room.{n}")).collect();
         let (progress, acked) = watch::channel(0);

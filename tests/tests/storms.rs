@@ -17,7 +17,7 @@ fn storm() -> Storm {
 fn in_a_storm_of_cuts_everybody_gets_everything_once_and_in_order() {
     scenario(180, async {
         let gateway = Gateway::start(&Manifest::unhurried().history(10_000)).await;
-        let outcome = storm().blow(&Doors::of([&gateway]), 1, |_| async {}).await;
+        let outcome = storm().blow(&Doors::of([&gateway]), 1, async |_| {}).await;
         outcome.is_whole(&mut gateway.client().await).await;
     });
 }
@@ -31,7 +31,7 @@ fn what_a_storm_takes_away_for_good_is_told() {
             rate: 4000,
             ..storm()
         };
-        let outcome = storm.blow(&Doors::of([&gateway]), 1, |_| async {}).await;
+        let outcome = storm.blow(&Doors::of([&gateway]), 1, async |_| {}).await;
         outcome.loses_nothing_in_silence();
         assert!(outcome.holes() > 0, "two messages a room are soon gone");
     });

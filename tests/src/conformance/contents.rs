@@ -208,7 +208,7 @@ pub async fn the_largest_message_arrives(factory: &impl Factory) {
     let sent = Message {
         from: UserId::from_token(&"x".repeat(256)).unwrap(),
         info: Some(format!("{:?}", "i".repeat(1022)).into()),
-        event: Some("e".repeat(128).into()),
+        event: Some("e".repeat(64).into()),
         skip: Some(ConnectionId::random()),
         ..message(&name, data)
     };

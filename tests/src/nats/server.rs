@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_nats::jetstream;
+use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::ports;
 use crate::process::{self, Lines};
-use crate::wait::{STEP, within};
+use crate::wait::{STEP, until, within};
 
 /// The server's binary: `LINNET_NATS_SERVER`, else `nats-server` of the search path.
 #[must_use]
@@ -191,6 +192,19 @@ impl NatsServer {
     /// Streams as a client of the test's own sees them.
     pub async fn streams(&self) -> jetstream::Context {
         jetstream::new(self.client().await)
+    }
+
+    /// The name of the one stream that a channel keeps its messages in, once it is there.
+    pub async fn channel_stream(&self) -> String {
+        let streams = &self.streams().await;
+        until("a channel's stream", || async move {
+            let names = streams
+                .stream_names()
+                .filter_map(|name| async { name.ok() });
+            let names: Vec<String> = names.collect().await;
+            names.into_iter().find(|name| name.starts_with("linnet_"))
+        })
+        .await
     }
 
     /// Where JetStream keeps its streams.
