@@ -1,4 +1,6 @@
-//! Clients as an application would write them: [`Client`] speaks `linnet.v1.json`, [`Plain`] speaks `linnet.v1.plain`.
+//! A client as an application would write it, which speaks `linnet.v1.json`; [`crate::Plain`] speaks `linnet.v1.plain`.
+
+mod patient;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,8 +14,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::http::Answer;
 use crate::wait::{STEP, within};
+pub use patient::is_passing;
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
 /// The HTTP answer of a server that did not upgrade.
 pub type Refusal = Answer;
@@ -56,7 +59,7 @@ pub async fn open(addr: SocketAddr, query: &str, protocols: &str) -> Result<Sock
 }
 
 /// Reads until the server's close frame and gives its code and reason; 1006 where the connection just ended.
-async fn close_of(socket: &mut Socket) -> (u16, String) {
+pub(crate) async fn close_of(socket: &mut Socket) -> (u16, String) {
     within("a close frame", STEP, async {
         loop {
             match socket.next().await {
@@ -149,6 +152,11 @@ impl Client {
         request["id"] = id.clone();
         self.send(request).await;
         self.answer(&id).await
+    }
+
+    /// Takes the frames that came while an answer was awaited, oldest first.
+    pub fn set_aside(&mut self) -> Vec<Value> {
+        self.inbox.drain(..).collect()
     }
 
     /// Awaits the answer to the request with `id`.
@@ -274,22 +282,6 @@ impl Client {
         }
     }
 
-    /// The next frame as soon as it is there; `None` when the connection ended, whichever way.
-    pub async fn next_or_end(&mut self) -> Option<Value> {
-        if let Some(frame) = self.inbox.pop_front() {
-            return Some(frame);
-        }
-        loop {
-            match within("a frame or the end", STEP, self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => {
-                    return Some(serde_json::from_str(&text).unwrap());
-                }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                _ => return None,
-            }
-        }
-    }
-
     async fn read(&mut self) -> Value {
         let text = self.read_text().await;
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("not JSON ({error}): {text}"))
@@ -306,85 +298,5 @@ impl Client {
             }
         })
         .await
-    }
-}
-
-/// A `linnet.v1.plain` client.
-#[derive(Debug)]
-pub struct Plain {
-    socket: Socket,
-}
-
-impl Plain {
-    /// Connects to `room`; `query` follows it (`&echo=false`).
-    ///
-    /// # Errors
-    /// The HTTP answer, where the server refused the upgrade.
-    pub async fn open(addr: SocketAddr, room: &str, query: &str) -> Result<Self, Refusal> {
-        let query = format!("room={room}{query}");
-        let socket = open(addr, &query, "linnet.v1.plain").await?;
-        Ok(Self { socket })
-    }
-
-    /// Sends a text frame.
-    ///
-    /// # Panics
-    /// When the connection is gone.
-    pub async fn say(&mut self, text: &str) {
-        let message = Message::text(text.to_owned());
-        within("a write", STEP, self.socket.send(message))
-            .await
-            .unwrap();
-    }
-
-    /// Sends a binary frame.
-    ///
-    /// # Panics
-    /// When the connection is gone.
-    pub async fn say_bytes(&mut self, bytes: &[u8]) {
-        let message = Message::binary(bytes.to_vec());
-        within("a write", STEP, self.socket.send(message))
-            .await
-            .unwrap();
-    }
-
-    /// The next text or binary message.
-    ///
-    /// # Panics
-    /// When the connection ends.
-    pub async fn hear(&mut self) -> Message {
-        within("a plain message", STEP, async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => return message,
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    other => panic!("expected a message, got {other:?}"),
-                }
-            }
-        })
-        .await
-    }
-
-    /// The next message, which must be text.
-    ///
-    /// # Panics
-    /// When it is binary, or the connection ends.
-    pub async fn hear_text(&mut self) -> String {
-        match self.hear().await {
-            Message::Text(text) => text.to_string(),
-            other => panic!("expected text, got {other:?}"),
-        }
-    }
-
-    /// Says `mark` until it is heard: from then on this client hears the room. The plain protocol greets nobody, so
-    /// there is nothing else to await. Not for rooms joined with `echo=false`.
-    pub async fn settle(&mut self, mark: &str) {
-        self.say(mark).await;
-        while self.hear_text().await != mark {}
-    }
-
-    /// Reads up to the server's close frame; gives its code and reason.
-    pub async fn closed(&mut self) -> (u16, String) {
-        close_of(&mut self.socket).await
     }
 }

@@ -3,18 +3,18 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::Notify;
 
-use crate::client::{Client, Plain, Refusal};
+use crate::client::{Client, Refusal};
 use crate::http::{self, Answer};
 use crate::manifest::Manifest;
 use crate::metrics::{self, Sample};
+use crate::plain::Plain;
+use crate::process::{self, Lines};
 use crate::wait::{STEP, until, within};
 
 /// The gateway binary: `LINNET_GATEWAY_BIN`, else the workspace's release build.
@@ -39,50 +39,6 @@ pub fn binary() -> PathBuf {
 #[must_use]
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Lines that a process wrote, and a bell that rings at each.
-#[derive(Debug, Default)]
-struct Lines {
-    lines: Mutex<Vec<String>>,
-    bell: Notify,
-}
-
-impl Lines {
-    fn collect(source: impl AsyncRead + Unpin + Send + 'static) -> Arc<Self> {
-        let lines = Arc::new(Self::default());
-        let into = Arc::clone(&lines);
-        tokio::spawn(async move {
-            let mut source = BufReader::new(source).lines();
-            while let Ok(Some(line)) = source.next_line().await {
-                into.lines.lock().unwrap().push(line);
-                into.bell.notify_waiters();
-            }
-        });
-        lines
-    }
-
-    async fn find<T>(&self, test: impl Fn(&str) -> Option<T>) -> T {
-        let mut seen = 0;
-        loop {
-            let bell = self.bell.notified();
-            tokio::pin!(bell);
-            // Enabled before the look, or a line between look and wait would be missed.
-            bell.as_mut().enable();
-            {
-                let lines = self.lines.lock().unwrap();
-                if let Some(found) = lines[seen..].iter().find_map(|line| test(line)) {
-                    return found;
-                }
-                seen = lines.len();
-            }
-            bell.await;
-        }
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
-    }
 }
 
 /// A running gateway.
@@ -268,16 +224,55 @@ impl Gateway {
         self.out.all()
     }
 
+    /// Awaits that `/readyz` answers 200: over NATS a gateway listens before its broker is connected and warm.
+    pub async fn ready(&self) {
+        until("a ready gateway", || async {
+            (self.get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Awaits that `/readyz` answers 200 and its body has one of `words`, in upper or lower case: the gateway keeps its
+    /// clients and tells what is wrong.
+    pub async fn stays_ready_but_says(&self, words: &[&str]) {
+        until(("/readyz to say", words), || async {
+            let answer = self.get("/readyz").await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let body = answer.body.to_lowercase();
+            words.iter().any(|word| body.contains(word)).then_some(())
+        })
+        .await;
+    }
+
+    /// Awaits that the body of `/readyz` tells of nothing that is wrong.
+    pub async fn is_well(&self) {
+        until("/readyz to say ready and no more", || async {
+            (self.get("/readyz").await.body == "ready\n").then_some(())
+        })
+        .await;
+    }
+
     /// Sends a signal by its short name (`TERM`, `INT`).
     ///
     /// # Panics
     /// When the process is gone.
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id().unwrap());
-        let sent = std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status();
-        assert!(sent.unwrap().success(), "{kill}");
+        process::signal(&self.child, name);
+    }
+
+    /// Kills the process with SIGKILL.
+    pub async fn kill(&mut self) {
+        process::end(&mut self.child, "KILL").await;
+    }
+
+    /// Stops the process where it stands (SIGSTOP).
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets a paused process go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
     }
 
     /// Awaits the process's end for at most `seconds`.

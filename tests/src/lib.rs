@@ -8,27 +8,41 @@
 
 pub mod bystander;
 pub mod client;
+pub mod conformance;
 pub mod contract;
+pub mod fleet;
 pub mod follower;
 pub mod gateway;
 pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod nats;
+pub mod plain;
+pub mod ports;
+mod process;
+pub mod proxy;
+pub mod publisher;
 pub mod raw;
+pub mod seed;
+pub mod storm;
 pub mod wait;
 
 pub use bystander::Bystander;
-pub use client::{Client, Plain, Refusal};
+pub use client::{Client, Refusal};
+pub use fleet::{Doors, Fleet};
 pub use follower::Follower;
 pub use gateway::Gateway;
 pub use manifest::Manifest;
+pub use nats::{NatsCluster, NatsServer};
+pub use plain::Plain;
+pub use proxy::Proxy;
 pub use raw::Raw;
 pub use wait::{scenario, until, within};
 
 /// What most tests need.
 pub mod prelude {
     pub use crate::{Bystander, Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
+    pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Proxy};
     pub use crate::{scenario, until, within};
     pub use serde_json::{Value, json};
 }

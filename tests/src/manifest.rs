@@ -52,6 +52,30 @@ impl Manifest {
         self.spec(json!({"history": {"maxMessagesPerRoom": messages}}))
     }
 
+    /// Connects gateways through the NATS servers at `urls`.
+    #[must_use]
+    pub fn nats(self, urls: &[String]) -> Self {
+        self.spec(json!({"broker": {"nats": {"urls": urls}}}))
+    }
+
+    /// Keeps `replicas` copies of the stream, or streams.
+    #[must_use]
+    pub fn replicas(self, replicas: u32) -> Self {
+        self.spec(json!({"history": {"replicas": replicas}}))
+    }
+
+    /// Spreads rooms with history over `partitions` streams.
+    #[must_use]
+    pub fn partitions(self, partitions: u32) -> Self {
+        self.spec(json!({"history": {"partitions": partitions}}))
+    }
+
+    /// Never pings a client, so that tests may leave clients unread for as long as they like.
+    #[must_use]
+    pub fn without_pings(self) -> Self {
+        self.spec(json!({"heartbeat": {"intervalSeconds": 3600}}))
+    }
+
     /// Adds a room rule after those that are there.
     #[must_use]
     pub fn room(mut self, rule: Value) -> Self {
@@ -68,6 +92,15 @@ impl Manifest {
     pub fn without_rooms(mut self) -> Self {
         self.0["spec"].as_object_mut().unwrap().remove("rooms");
         self
+    }
+
+    /// The manifest as the gateway reads it.
+    ///
+    /// # Panics
+    /// When it is not valid.
+    #[must_use]
+    pub fn parsed(&self) -> linnet_crds::RealtimeChannel {
+        linnet_crds::parse(&self.yaml()).unwrap()
     }
 
     /// The manifest's text.

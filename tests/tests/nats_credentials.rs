@@ -261,7 +261,7 @@ fn a_password_that_changes_on_both_sides_is_taken_at_the_next_connection() {
         let config = |password: &str| format!("authorization {{user: ann, password: {password}}}");
         let secrets = Secrets::new(&[("username", "ann"), ("password", "one")]);
         let credentials = secrets.credentials(true, false);
-        let server = NatsServer::start(&config("one")).await;
+        let mut server = NatsServer::start(&config("one")).await;
         let client = connect(&credentials, &server).await.unwrap();
         works(&client).await;
         secrets.put("password", "two");

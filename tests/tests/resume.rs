@@ -1,8 +1,6 @@
 //! What was missed comes back: each message once, in order, or a clear word that it can't.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::sync::Arc;
-
 use linnet_tests::follower::Position;
 use linnet_tests::prelude::*;
 use rand::SeedableRng;
@@ -38,7 +36,7 @@ fn clients_that_are_cut_at_random_get_every_message_once_and_in_order() {
     const MESSAGES: u64 = 10_000;
     const CLIENTS: u64 = 8;
     scenario(240, async {
-        let gateway = Arc::new(Gateway::start(&Manifest::unhurried().history(20_000)).await);
+        let gateway = Gateway::start(&Manifest::unhurried().history(20_000)).await;
         let mut publisher = gateway.client().await;
         let start = Position::of(&publisher.subscribe("flow").await);
         publisher
@@ -46,12 +44,12 @@ fn clients_that_are_cut_at_random_get_every_message_once_and_in_order() {
             .await;
 
         let followers = (0..CLIENTS).map(|seed| {
-            let gateway = Arc::clone(&gateway);
+            let doors = Doors::of([&gateway]);
             let mut follower = Follower::new("flow", start.clone());
             tokio::spawn(async move {
                 let random = StdRng::seed_from_u64(seed);
                 follower
-                    .follow_with_cuts(&gateway, MESSAGES as usize, random)
+                    .follow_with_cuts(&doors, MESSAGES as usize, random)
                     .await;
                 follower
             })
@@ -61,6 +59,7 @@ fn clients_that_are_cut_at_random_get_every_message_once_and_in_order() {
         for follower in followers {
             let follower = follower.await.unwrap();
             assert!(follower.resumes > 20, "{} resumes", follower.resumes);
+            assert_eq!(follower.gaps, 0, "nothing went wrong here");
             let numbers = follower.got.iter().map(|(_, data)| data.as_u64().unwrap());
             assert!(numbers.eq(0..MESSAGES), "each once and in order");
         }
