@@ -238,7 +238,6 @@ mod tests {
             "chat.yaml --drain 3601",
             "chat.yaml --shards 0",
             "chat.yaml --log-format xml",
-            "chat.yaml --create-stream",
             "chat.yaml more.yaml",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -214,7 +214,7 @@ pub fn message(name: &str, data: Payload) -> Message {
         room: room(name),
         offset: None,
         timestamp: 0,
-        from: UserId::anonymous(ConnectionId::random()),
+        from: Some(UserId::anonymous(ConnectionId::random())),
         event: None,
         data,
         info: None,

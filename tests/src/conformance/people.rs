@@ -139,7 +139,7 @@ pub async fn fields_of_a_direct_message_survive(factory: &impl Factory) {
         UserId::anonymous(ConnectionId::random()),
     ] {
         let sent = Message {
-            from: ann(),
+            from: Some(ann()),
             event: Some("line\nbreak\r\nNats-Msg-Id: x".into()),
             info: Some(r#"{"name":"Ann"}"#.into()),
             ..message("r", Payload::Binary(vec![0, 255, 10, 13].into()))

@@ -69,9 +69,8 @@ pub struct Nats {
     watched: HashMap<RoomName, bool>,
     publish: mpsc::UnboundedSender<publish::Job>,
     publishing: Arc<AtomicUsize>,
-    send: mpsc::UnboundedSender<send::Job>,
+    live: mpsc::UnboundedSender<live::Ask>,
     sending: Arc<AtomicUsize>,
-    live: mpsc::UnboundedSender<live::Change>,
     direct: mpsc::UnboundedSender<direct::Ask>,
     read: mpsc::UnboundedSender<read::Ask>,
     history: Option<watch::Sender<History>>,
@@ -130,8 +129,7 @@ impl Nats {
         let (unkept_events, unkept) = mpsc::channel(EVENTS);
         let (kept_events, kept) = mpsc::channel(EVENTS);
         let (publish, jobs) = mpsc::unbounded_channel();
-        let (send, live_jobs) = mpsc::unbounded_channel();
-        let (live, changes) = mpsc::unbounded_channel();
+        let (live, live_asks) = mpsc::unbounded_channel();
         let (direct, asks) = mpsc::unbounded_channel();
         let (read, questions) = mpsc::unbounded_channel();
         let publishing = Arc::new(AtomicUsize::new(0));
@@ -185,16 +183,15 @@ impl Nats {
         }
         let sender = Sender {
             connection: connection.clone(),
-            jobs: live_jobs,
             waiting: Arc::clone(&sending),
-            events: own.clone(),
+            answers: own.clone(),
             health: Arc::clone(&health),
         };
-        tokio::spawn(sender.run());
         let hearer = Live {
             connection: connection.clone(),
             subjects: subjects.clone(),
-            changes,
+            asks: live_asks,
+            sender,
             events: unkept_events,
             health: Arc::clone(&health),
         };
@@ -216,9 +213,8 @@ impl Nats {
             watched: HashMap::new(),
             publish,
             publishing,
-            send,
-            sending,
             live,
+            sending,
             direct,
             read,
             history,
@@ -276,7 +272,7 @@ impl Nats {
                 timestamp,
             };
             self.sending.fetch_add(job.weight(), Ordering::Relaxed);
-            let _ = self.send.send(job); // as above
+            let _ = self.live.send(live::Ask::Publish(job)); // as above
         }
     }
 
@@ -288,14 +284,14 @@ impl Nats {
     fn watch(&mut self, room: RoomName) {
         let unkept = !self.channel.rules.for_room(room.as_str()).history;
         if unkept {
-            let _ = self.live.send(live::Change::Watch(room.clone())); // the tasks end after this broker
+            let _ = self.live.send(live::Ask::Watch(room.clone())); // the tasks end after this broker
         }
         self.watched.insert(room, unkept);
     }
 
     fn unwatch(&mut self, room: RoomName) {
         if self.watched.remove(&room) == Some(true) {
-            let _ = self.live.send(live::Change::Unwatch(room)); // as above
+            let _ = self.live.send(live::Ask::Unwatch(room)); // as above
         }
     }
 }

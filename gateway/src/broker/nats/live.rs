@@ -13,28 +13,33 @@ use tokio::task::{AbortHandle, spawn};
 
 use super::connection::Connection;
 use super::health::{Fault, Health};
+use super::send::{Job, Sender};
 use super::subjects::Subjects;
 use super::wire;
 use crate::broker::{Event, GapReason, Scope};
 use crate::names::RoomName;
 
-/// What is to become of a room.
+/// What the hub asks for, in order: who has begun to watch a room hears what is published after it.
 #[derive(Debug)]
-pub enum Change {
-    /// Somebody here is in it.
+pub enum Ask {
+    /// Somebody here is in a room.
     Watch(RoomName),
     /// Nobody is any more.
     Unwatch(RoomName),
+    /// To publish.
+    Publish(Job),
 }
 
-/// Hears the rooms without history that are watched.
+/// Hears the rooms without history that are watched, and publishes to others.
 pub struct Live {
     /// Whose connection to use.
     pub connection: Connection,
     /// Their names.
     pub subjects: Subjects,
-    /// Which rooms to hear.
-    pub changes: mpsc::UnboundedReceiver<Change>,
+    /// What to do.
+    pub asks: mpsc::UnboundedReceiver<Ask>,
+    /// Publishes.
+    pub sender: Sender,
     /// Where messages go; what finds no place there is lost, and said to be.
     pub events: mpsc::Sender<Event>,
     /// Where faults are told.
@@ -61,63 +66,95 @@ struct Partition {
     task: AbortHandle,
 }
 
+/// The subscriptions of now.
+struct Subscriptions {
+    live: Live,
+    heard: Arc<Heard>,
+    partitions: HashMap<u16, Partition>,
+}
+
 impl Live {
-    /// Hears until the hub is gone.
-    pub async fn run(mut self) {
-        let heard = Arc::new(Heard::default());
-        let mut partitions: HashMap<u16, Partition> = HashMap::new();
+    /// Hears and publishes until the hub is gone.
+    pub async fn run(self) {
         let mut connection = self.connection.clone();
-        let mut generation = connection.up().await;
+        let mut run = Subscriptions {
+            live: self,
+            heard: Arc::default(),
+            partitions: HashMap::new(),
+        };
+        let mut generation = connection.state.borrow().generation;
         loop {
             tokio::select! {
                 () = connection.lost(generation) => {
-                    generation = connection.up().await;
-                    // Whatever was said meanwhile was not heard here. Subscriptions are made anew by the client.
-                    heard.lose(GapReason::BrokerReset);
-                    heard.tell(&self.events).await;
-                }
-                change = self.changes.recv() => match change {
-                    Some(Change::Watch(room)) => {
-                        let partition = self.subjects.live_partition(&room);
-                        let watched = Watched { room: room.clone(), lost: None };
-                        if heard.rooms().insert(self.subjects.live(&room), watched).is_some() {
-                            continue;
-                        }
-                        let at = partitions.entry(partition).or_insert_with(|| Partition {
-                            rooms: 0,
-                            task: self.hear(partition, &heard),
-                        });
-                        at.rooms += 1;
-                    }
-                    Some(Change::Unwatch(room)) => {
-                        let partition = self.subjects.live_partition(&room);
-                        if heard.rooms().remove(&self.subjects.live(&room)).is_none() {
-                            continue;
-                        }
-                        if let Some(at) = partitions.get_mut(&partition) {
-                            at.rooms -= 1;
-                            if at.rooms == 0 {
-                                at.task.abort(); // dropping the subscription ends it
-                                partitions.remove(&partition);
+                    let before = generation;
+                    generation = tokio::select! {
+                        generation = connection.up() => generation,
+                        ask = run.live.asks.recv() => match ask {
+                            Some(ask) => {
+                                run.take(ask).await;
+                                continue;
                             }
-                        }
+                            None => return,
+                        },
+                    };
+                    if before > 0 {
+                        // Whatever was said meanwhile was not heard here. The client subscribes anew by itself.
+                        run.heard.lose(GapReason::BrokerReset);
+                        run.heard.tell(&run.live.events).await;
                     }
+                }
+                ask = run.live.asks.recv() => match ask {
+                    Some(ask) => run.take(ask).await,
                     None => return,
                 },
             }
         }
     }
+}
 
-    /// Hears one partition.
-    fn hear(&self, partition: u16, heard: &Arc<Heard>) -> AbortHandle {
-        let filter = self.subjects.live_filter(partition);
-        let (client, health) = (self.connection.client.clone(), Arc::clone(&self.health));
-        let (heard, events) = (Arc::clone(heard), self.events.clone());
+impl Subscriptions {
+    async fn take(&mut self, ask: Ask) {
+        match ask {
+            Ask::Publish(job) => self.live.sender.publish(job).await,
+            Ask::Watch(room) => {
+                let subjects = &self.live.subjects;
+                let (partition, subject) = (subjects.live_partition(&room), subjects.live(&room));
+                let watched = Watched { room, lost: None };
+                if self.heard.rooms().insert(subject, watched).is_some() {
+                    return;
+                }
+                match self.partitions.get_mut(&partition) {
+                    Some(at) => at.rooms += 1,
+                    None => self.hear(partition).await,
+                }
+            }
+            Ask::Unwatch(room) => {
+                let subjects = &self.live.subjects;
+                let (partition, subject) = (subjects.live_partition(&room), subjects.live(&room));
+                if self.heard.rooms().remove(&subject).is_none() {
+                    return;
+                }
+                if let Some(at) = self.partitions.get_mut(&partition) {
+                    at.rooms -= 1;
+                    if at.rooms == 0 {
+                        at.task.abort(); // dropping the subscription ends it
+                        self.partitions.remove(&partition);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hears one partition from now on.
+    async fn hear(&mut self, partition: u16) {
+        let filter = self.live.subjects.live_filter(partition);
+        let health = Arc::clone(&self.live.health);
+        let mut messages = match self.live.connection.client.subscribe(filter).await {
+            Ok(messages) => messages,
+            Err(error) => return health.set(Fault::Other, error.to_string()),
+        };
+        let (heard, events) = (Arc::clone(&self.heard), self.live.events.clone());
         let task = spawn(async move {
-            let mut messages = match client.subscribe(filter).await {
-                Ok(messages) => messages,
-                Err(error) => return health.set(Fault::Other, error.to_string()),
-            };
             while let Some(message) = messages.next().await {
                 heard.hear(&message, &events, &health);
                 if heard.lost.load(Ordering::Relaxed) {
@@ -125,7 +162,9 @@ impl Live {
                 }
             }
         });
-        task.abort_handle()
+        let task = task.abort_handle();
+        self.partitions
+            .insert(partition, Partition { rooms: 1, task });
     }
 }
 

@@ -37,30 +37,26 @@ impl Job {
 pub struct Sender {
     /// Whose connection to use.
     pub connection: Connection,
-    /// What to publish.
-    pub jobs: mpsc::UnboundedReceiver<Job>,
     /// Bytes of all jobs that are not answered yet.
     pub waiting: Arc<AtomicUsize>,
     /// Where answers go.
-    pub events: mpsc::UnboundedSender<Event>,
+    pub answers: mpsc::UnboundedSender<Event>,
     /// Where faults are told.
     pub health: Arc<Health>,
 }
 
 impl Sender {
-    /// Publishes until the hub is gone.
-    pub async fn run(mut self) {
-        while let Some(job) = self.jobs.recv().await {
-            let (token, weight, timestamp) = (job.token, job.weight(), job.timestamp);
-            let result = self.send(job).await;
-            self.waiting.fetch_sub(weight, Ordering::Relaxed);
-            let result = result.map(|()| Receipt {
-                position: None,
-                timestamp: Some(timestamp),
-                duplicate: false,
-            });
-            let _ = self.events.send(Event::Published { token, result }); // the hub is gone
-        }
+    /// Publishes one and says what came of it.
+    pub async fn publish(&mut self, job: Job) {
+        let (token, weight, timestamp) = (job.token, job.weight(), job.timestamp);
+        let result = self.send(job).await;
+        self.waiting.fetch_sub(weight, Ordering::Relaxed);
+        let result = result.map(|()| Receipt {
+            position: None,
+            timestamp: Some(timestamp),
+            duplicate: false,
+        });
+        let _ = self.answers.send(Event::Published { token, result }); // the hub is gone
     }
 
     async fn send(&mut self, job: Job) -> Result<(), PublishError> {

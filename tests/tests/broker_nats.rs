@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use linnet_gateway::broker::Broker;
+use linnet_gateway::broker::nats::health::Health;
+use linnet_gateway::broker::nats::{Nats, Settings};
 use linnet_gateway::config::Channel;
 use linnet_tests::conformance::{Factory, Started, positions};
 use linnet_tests::{Manifest, NatsServer, scenario};
@@ -26,12 +28,26 @@ impl Factory for OverNats {
 
 /// The gateway's broker for `channel`, which creates its stream.
 async fn broker(channel: Arc<Channel>) -> Box<dyn Broker> {
-    Box::new(linnet_gateway::broker::nats::Nats::start(channel).await)
+    let settings = Settings {
+        prefix: "linnet".into(),
+        gateway: "conformance".into(),
+        secrets: None,
+        create_stream: true,
+    };
+    let health = Arc::new(Health::new(
+        channel.history.map_or(1, |history| history.partitions),
+    ));
+    let spec = channel.nats.clone().unwrap();
+    let broker = Nats::start(&channel, &spec, &settings, health).await;
+    Box::new(broker.unwrap())
 }
 
 linnet_tests::broker_conformance!(OverNats);
 
 #[test]
 fn rooms_are_spread_over_the_partitions() {
-    scenario(60, positions::rooms_are_spread_over_the_partitions(&OverNats));
+    scenario(
+        60,
+        positions::rooms_are_spread_over_the_partitions(&OverNats),
+    );
 }
