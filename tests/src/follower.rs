@@ -76,6 +76,8 @@ pub struct Follower {
     pub resumes: usize,
     /// How many pages its resumes took.
     pub pages: usize,
+    /// How many messages it had passed already when they came.
+    pub repeats: usize,
     /// How often it was told of a gap.
     pub gaps: usize,
     /// What gateways said is missing.
@@ -93,6 +95,7 @@ impl Follower {
             got: Vec::new(),
             resumes: 0,
             pages: 0,
+            repeats: 0,
             gaps: 0,
             holes: Vec::new(),
             allowed: Holes::Forbidden,
@@ -263,14 +266,22 @@ impl Follower {
         self.holes.iter().any(covers)
     }
 
-    /// Adds a message, which must lie after everything before it.
+    /// Adds a message. One that it has passed is dropped, as the protocol has it: that must be a repeat, or lie where
+    /// messages may be missing.
     fn take(&mut self, message: &Value) {
         let offset = message["offset"].as_u64().unwrap();
-        assert!(
-            offset > self.position.offset,
-            "offset {offset} came after {}",
-            self.position.offset
-        );
+        if offset <= self.position.offset {
+            let known = self
+                .got
+                .binary_search_by_key(&offset, |(offset, _)| *offset);
+            assert!(
+                known.is_ok() || self.knows_of_loss_at(offset),
+                "offset {offset} came after {}",
+                self.position.offset
+            );
+            self.repeats += 1;
+            return;
+        }
         self.position.offset = offset;
         self.got.push((offset, message["data"].clone()));
     }

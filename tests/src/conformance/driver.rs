@@ -69,6 +69,11 @@ impl Driver {
         self.broker.submit(request);
     }
 
+    /// Says whether messages are to be held back.
+    pub fn hold(&mut self, held: bool) {
+        self.broker.hold(held);
+    }
+
     /// A token that names nothing yet.
     pub fn token(&mut self) -> Token {
         self.last_token += 1;

@@ -47,6 +47,7 @@ macro_rules! broker_conformance {
                 a_burst_of_1000_publishes_is_answered_whole_and_arrives_in_order,
                 a_burst_without_history_is_answered_whole_and_arrives_in_order,
                 a_room_that_was_unwatched_and_watched_again_is_heard,
+                what_is_held_back_comes_later,
                 a_read_has_what_is_stored_or_says_that_it_can_not,
             ]
             repeats: [

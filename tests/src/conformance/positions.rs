@@ -139,6 +139,19 @@ pub async fn a_room_that_was_unwatched_and_watched_again_is_heard(factory: &impl
     }
 }
 
+/// What is held back because of full queues comes when they have room again.
+pub async fn what_is_held_back_comes_later(factory: &impl Factory) {
+    let mut driver = Driver::watching(factory, &["r"]).await;
+    driver.hold(true);
+    for n in 0..50 {
+        driver.store(number("r", n), None).await;
+    }
+    driver.hold(false);
+    for n in 0..50 {
+        assert_eq!(read_number(&*driver.message("r").await), n);
+    }
+}
+
 /// A read is whole, or says that it is not.
 pub async fn a_read_has_what_is_stored_or_says_that_it_can_not<F: Factory>(factory: &F) {
     let mut driver = Driver::ready(factory).await;
@@ -147,17 +160,20 @@ pub async fn a_read_has_what_is_stored_or_says_that_it_can_not<F: Factory>(facto
         offsets.push(at(&driver.store(number("r", n), None).await).1);
         driver.store(number("other", n), None).await;
     }
-    for (after, limit, expected) in [
-        (Offset(0), 100, 0..10),
-        (offsets[3], 100, 4..10),
-        (offsets[3], 2, 4..6),
-        (offsets[9], 100, 10..10),
+    for (range, limit, expected) in [
+        (Range::After(Offset(0)), 100, 0..10),
+        (Range::After(offsets[3]), 100, 4..10),
+        (Range::After(offsets[3]), 2, 4..6),
+        (Range::After(offsets[9]), 100, 10..10),
+        (Range::Before(offsets[3]), 100, 0..3),
+        (Range::Before(offsets[3]), 2, 1..3),
+        (Range::Before(offsets[0]), 100, 0..0),
     ] {
         let wanted = driver.token();
         driver.submit(Request::Read {
             token: wanted,
             room: room("r"),
-            range: Range::After(after),
+            range,
             limit,
         });
         let answer = |event: &Event| match event {
