@@ -1,9 +1,11 @@
 //! A gateway process of a test's own: started from a manifest, on ports of its own, killed when dropped.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -226,30 +228,42 @@ impl Gateway {
 
     /// Awaits that `/readyz` answers 200: over NATS a gateway listens before its broker is connected and warm.
     pub async fn ready(&self) {
-        until("a ready gateway", || async {
-            (self.get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
+        self.readyz("200", |answer| answer.status == 200).await;
     }
 
     /// Awaits that `/readyz` answers 200 and its body has one of `words`, in upper or lower case: the gateway keeps its
     /// clients and tells what is wrong.
     pub async fn stays_ready_but_says(&self, words: &[&str]) {
-        until(("/readyz to say", words), || async {
-            let answer = self.get("/readyz").await;
+        self.readyz(words, |answer| {
             assert_eq!(answer.status, 200, "{answer:?}");
             let body = answer.body.to_lowercase();
-            words.iter().any(|word| body.contains(word)).then_some(())
+            words.iter().any(|word| body.contains(word))
         })
         .await;
     }
 
     /// Awaits that the body of `/readyz` tells of nothing that is wrong.
     pub async fn is_well(&self) {
-        until("/readyz to say ready and no more", || async {
-            (self.get("/readyz").await.body == "ready\n").then_some(())
-        })
-        .await;
+        self.readyz("ready and no more", |answer| answer.body == "ready\n")
+            .await;
+    }
+
+    /// Awaits that `test` likes the answer of `/readyz`; says what it was where that takes too long.
+    async fn readyz(&self, what: impl Debug, test: impl Fn(&Answer) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get("/readyz").await;
+            if test(&answer) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(STEP),
+                "/readyz was to say {what:?}, and says {}: {:?}",
+                answer.status,
+                answer.body
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Sends a signal by its short name (`TERM`, `INT`).

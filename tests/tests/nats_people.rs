@@ -161,12 +161,13 @@ fn what_a_client_says_does_not_become_a_header_of_nats() {
                 "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             });
             here.ack(request).await;
-            if *room == "kept" {
+            // One without history may come before the other gateway listens for it.
+            while *room == "kept" {
                 let frame = there.next_of("message").await;
-                assert_eq!(
-                    (&frame["event"], &frame["data"]["n"]),
-                    (&json!(evil), &json!(n))
-                );
+                assert_eq!(frame["event"], evil, "{frame}");
+                if frame["data"]["n"] == n {
+                    break;
+                }
             }
         }
         // What a gateway itself says to the stream: the id that it dedupes by, and what it expects.

@@ -177,7 +177,7 @@ fn an_account_that_is_used_up_is_named_and_healed() {
         let mut scene = Scene::new("", &account("1M")).await;
         let code = scene.refusal(json!("x".repeat(50_000))).await;
         assert_eq!(code, "storage_full");
-        scene.fleet[0].stays_ready_but_says(&["storage"]).await;
+        scene.fleet[0].stays_ready_but_says(&["account"]).await;
         let more = scene.server.with_store("", &account("64M"));
         scene.server.restart_with(&more).await;
         scene.is_well().await;
