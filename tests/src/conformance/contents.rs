@@ -72,17 +72,31 @@ fn odd_names() -> Vec<String> {
     names
 }
 
+/// A room with history and one without, in two channels.
+struct Both {
+    kept: Driver,
+    passed: Driver,
+}
+
+impl Both {
+    async fn watching(factory: &impl Factory) -> Self {
+        Self {
+            kept: Driver::in_rooms(factory, &["r"], true).await,
+            passed: Driver::in_rooms(factory, &["r"], false).await,
+        }
+    }
+}
+
 /// Sends `message` with history and without, and gives what arrives.
-async fn both_ways(driver: &mut Driver, sent: &Message) -> [Arc<Message>; 2] {
-    driver.store(sent.clone(), None).await;
-    let kept = driver.message("r").await;
-    driver.pass(sent.clone()).await;
-    [kept, driver.message("r").await]
+async fn both_ways(both: &mut Both, sent: &Message) -> [Arc<Message>; 2] {
+    both.kept.store(sent.clone(), None).await;
+    both.passed.pass(sent.clone()).await;
+    [both.kept.message("r").await, both.passed.message("r").await]
 }
 
 /// JSON is passed on without being read.
 pub async fn json_text_survives_byte_for_byte(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Both::watching(factory).await;
     for text in JSON {
         let data = Payload::Json(text.into());
         for came in both_ways(&mut driver, &message("r", data.clone())).await {
@@ -93,7 +107,7 @@ pub async fn json_text_survives_byte_for_byte(factory: &impl Factory) {
 
 /// Text is not JSON, and bytes are not text, whatever is in them.
 pub async fn text_and_bytes_stay_what_they_are(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Both::watching(factory).await;
     let bytes: Vec<u8> = (0..=255).collect();
     for data in [
         Payload::Text("123".into()),
@@ -111,7 +125,7 @@ pub async fn text_and_bytes_stay_what_they_are(factory: &impl Factory) {
 
 /// Nothing that a publisher says gets lost or changes its meaning on the way.
 pub async fn all_fields_of_a_message_survive(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Both::watching(factory).await;
     let users = [
         UserId::from_token("ann").unwrap(),
         UserId::from_token("ünï: two words, \"quotes\" 🐦").unwrap(),
@@ -151,7 +165,7 @@ pub async fn all_fields_of_a_message_survive(factory: &impl Factory) {
 
 /// Absent is not empty.
 pub async fn an_absent_field_stays_absent(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Both::watching(factory).await;
     for came in both_ways(&mut driver, &number("r", 1)).await {
         assert_eq!((&came.event, &came.info, came.skip), (&None, &None, None));
     }
@@ -170,7 +184,7 @@ pub async fn odd_room_names_stay_in_their_room_without_history(factory: &impl Fa
 async fn odd_room_names_stay_in_their_room(factory: &impl Factory, stored: bool) {
     let names = odd_names();
     let refs: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut driver = Driver::watching(factory, &refs).await;
+    let mut driver = Driver::in_rooms(factory, &refs, stored).await;
     for (n, name) in (0..).zip(&refs) {
         let token = driver.publish(number(name, n), stored, None);
         driver.receipt(token).await;
@@ -190,7 +204,7 @@ async fn odd_room_names_stay_in_their_room(factory: &impl Factory, stored: bool)
 pub async fn rooms_whose_names_begin_alike_are_told_apart(factory: &impl Factory) {
     let names = ["a", "b"].map(|end| "x".repeat(255) + end);
     for stored in [true, false] {
-        let mut driver = Driver::watching(factory, &[&names[0], &names[1]]).await;
+        let mut driver = Driver::in_rooms(factory, &[&names[0], &names[1]], stored).await;
         for (n, name) in (0..).zip(&names) {
             driver.publish(number(name, n), stored, None);
         }
@@ -203,7 +217,6 @@ pub async fn rooms_whose_names_begin_alike_are_told_apart(factory: &impl Factory
 /// `limits.messageSize` by default, with the largest of everything around it.
 pub async fn the_largest_message_arrives(factory: &impl Factory) {
     let name = "é".repeat(128);
-    let mut driver = Driver::watching(factory, &[&name]).await;
     let data = Payload::Binary(vec![255; 64 * 1024].into());
     let sent = Message {
         from: UserId::from_token(&"x".repeat(256)),
@@ -213,6 +226,7 @@ pub async fn the_largest_message_arrives(factory: &impl Factory) {
         ..message(&name, data)
     };
     for stored in [true, false] {
+        let mut driver = Driver::in_rooms(factory, &[&name], stored).await;
         let token = driver.publish(sent.clone(), stored, None);
         driver.receipt(token).await;
         let came = driver.message(&name).await;

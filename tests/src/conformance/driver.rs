@@ -11,6 +11,8 @@ use linnet_gateway::broker::{
 use linnet_gateway::message::{Message, Payload};
 use linnet_gateway::names::{ConnectionId, Epoch, Offset, RoomName, UserId};
 
+use serde_json::json;
+
 use super::{Factory, Started};
 use crate::manifest::Manifest;
 use crate::wait::{STEP, within};
@@ -31,7 +33,11 @@ pub struct Driver {
 impl Driver {
     /// A new broker of a channel with history, before it has told anything.
     pub async fn new(factory: &impl Factory) -> Self {
-        let Started { broker, keep } = factory.start(&Manifest::unhurried().history(KEPT)).await;
+        Self::of(factory, Manifest::unhurried().history(KEPT)).await
+    }
+
+    async fn of(factory: &impl Factory, manifest: Manifest) -> Self {
+        let Started { broker, keep } = factory.start(&manifest).await;
         Self {
             broker,
             events: VecDeque::new(),
@@ -42,17 +48,30 @@ impl Driver {
 
     /// [`Self::new`] once it has told its positions: it is connected.
     pub async fn ready(factory: &impl Factory) -> Self {
-        let mut driver = Self::new(factory).await;
-        for _ in 0..driver.broker.partitions() {
-            let position = |event: &Event| matches!(event, Event::Position { .. }).then_some(());
-            driver.take("a position", position).await;
-        }
-        driver
+        Self::new(factory).await.connected().await
     }
 
-    /// [`Self::ready`], watching `rooms`.
+    async fn connected(mut self) -> Self {
+        for _ in 0..self.broker.partitions() {
+            let position = |event: &Event| matches!(event, Event::Position { .. }).then_some(());
+            self.take("a position", position).await;
+        }
+        self
+    }
+
+    /// [`Self::ready`], watching `rooms`, which keep messages.
     pub async fn watching(factory: &impl Factory, rooms: &[&str]) -> Self {
-        let mut driver = Self::ready(factory).await;
+        Self::in_rooms(factory, rooms, true).await
+    }
+
+    /// Of a channel whose rooms keep messages or, not `stored`, do not; watching `rooms`.
+    pub async fn in_rooms(factory: &impl Factory, rooms: &[&str], stored: bool) -> Self {
+        let history = if stored { "Enabled" } else { "Disabled" };
+        let manifest = Manifest::unhurried()
+            .history(KEPT)
+            .room(json!({"match": "live", "history": "Disabled"}))
+            .room(json!({"match": "*", "history": history}));
+        let mut driver = Self::of(factory, manifest).await.connected().await;
         for name in rooms {
             driver.submit(Request::Watch(room(name)));
         }

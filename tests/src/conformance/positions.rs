@@ -71,7 +71,7 @@ pub async fn offsets_rise_over_all_rooms_in_the_order_of_a_publisher(factory: &i
 
 /// What is not stored is not numbered.
 pub async fn a_message_without_history_has_no_position(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Driver::in_rooms(factory, &["r"], false).await;
     let receipt = driver.pass(number("r", 1)).await;
     assert_eq!((receipt.position, receipt.duplicate), (None, false));
     let message = driver.message("r").await;
@@ -111,7 +111,7 @@ pub async fn a_burst_without_history_is_answered_whole_and_arrives_in_order(
 }
 
 async fn burst(factory: &impl Factory, stored: bool) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Driver::in_rooms(factory, &["r"], stored).await;
     let tokens: Vec<_> = (0..BURST)
         .map(|n| driver.publish(number("r", n), stored, None))
         .collect();
@@ -127,7 +127,7 @@ async fn burst(factory: &impl Factory, stored: bool) {
 /// Interest that ended begins anew.
 pub async fn a_room_that_was_unwatched_and_watched_again_is_heard(factory: &impl Factory) {
     for stored in [true, false] {
-        let mut driver = Driver::watching(factory, &["r"]).await;
+        let mut driver = Driver::in_rooms(factory, &["r"], stored).await;
         driver.submit(Request::Unwatch(room("r")));
         driver.submit(Request::Watch(room("r")));
         driver.publish(number("r", 1), stored, None);

@@ -77,7 +77,7 @@ pub async fn publishes_without_a_key_are_never_repeats(factory: &impl Factory) {
 
 /// Rooms without history do not deduplicate.
 pub async fn without_history_nothing_is_remembered(factory: &impl Factory) {
-    let mut driver = Driver::watching(factory, &["r"]).await;
+    let mut driver = Driver::in_rooms(factory, &["r"], false).await;
     for n in [1, 2] {
         let token = driver.publish(number("r", n), false, key("r", "ann", "id"));
         assert!(!driver.receipt(token).await.duplicate);

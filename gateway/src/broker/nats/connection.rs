@@ -108,6 +108,8 @@ fn hear(
             health.metrics.connects.add_shared(1);
             health.clear(Fault::Disconnected);
             health.clear(Fault::Unauthorized);
+            health.clear(Fault::PermissionDenied);
+            health.clear(Fault::Other);
             state.send_modify(|link| *link = link.after(true));
         }
         Event::Disconnected | Event::Closed => {

@@ -43,12 +43,14 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Epochs that are remembered, to know a stream that comes back from a backup.
 const EPOCHS: usize = 64;
 /// What may be wrong with a stream, until it can be read.
-const STREAM_FAULTS: [Fault; 5] = [
+const STREAM_FAULTS: [Fault; 7] = [
     Fault::NoJetStream,
     Fault::NoStream,
     Fault::WrongStream,
     Fault::NoLeader,
     Fault::AccountLimit,
+    Fault::SlowConsumer,
+    Fault::Other,
 ];
 
 /// How far a partition has been read; shared with who publishes to it.
