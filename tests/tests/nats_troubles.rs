@@ -144,7 +144,10 @@ fn a_permission_that_is_missing_is_named_and_healed() {
         let less = known("publish: {deny: [\"linnet.*.*.history.>\"]}");
         let denied = scene.server.with_store("", &less);
         scene.server.restart_with(&denied).await;
-        scene.is_well().await; // else it is the restart that refuses
+        // Both connections of the gateway stand again, else it is the restart that refuses.
+        scene.fleet[0]
+            .metric_reaches("linnet_broker_connects_total", 4.0)
+            .await;
         scene.refusal(json!(1)).await;
         scene.fleet[0].stays_ready_but_says(&["permission"]).await;
         let right = scene.server.with_store("", &known(""));

@@ -36,6 +36,8 @@ pub struct Hub<B, O> {
     pub(super) pending: Slab<Pending>,
     /// Subscribes that wait for messages from beyond the ring.
     pub(super) reading: HashMap<(Address, RoomName), Token>,
+    /// Subscribes from positions that the broker knows and this gateway has not reached.
+    pub(super) ahead: Vec<Resume>,
     pub(super) stores: Stores,
     pub(super) rings: Rings,
     /// Rooms with messages for the shards in this turn.
@@ -87,6 +89,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             users: Users::default(),
             pending: Slab::new(),
             reading: HashMap::new(),
+            ahead: Vec::new(),
             stores,
             rings: Rings::default(),
             outgoing: Vec::new(),
@@ -220,36 +223,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Ends a turn: what was collected goes to the shards.
     pub fn end(&mut self) {
+        self.catch_up();
         self.tell_missed();
         for name in std::mem::take(&mut self.outgoing) {
-            let Some(room) = self.rooms.get_mut(&name) else {
-                continue;
-            };
-            let messages = std::mem::take(&mut room.outgoing);
-            let missed = &self.missed;
-            let misses = |shard: u16| {
-                missed
-                    .iter()
-                    .any(|(at, room)| *at == shard && *room == name)
-            };
-            let full: Vec<u16> = match room.stored {
-                true => Vec::new(), // publishing was refused before a queue could grow further
-                false => room
-                    .shards()
-                    .filter(|shard| misses(*shard) || self.outlet.is_full(*shard)) // nothing passes a gap
-                    .collect(),
-            };
-            let mut takers = Cow::Borrowed(room.live());
-            for shard in full {
-                takers.to_mut()[usize::from(shard)] = 0;
-                if !self.missed.contains(&(shard, name.clone())) {
-                    self.missed.push((shard, name.clone()));
-                }
-            }
-            if takers.iter().any(|subscribers| *subscribers > 0) {
-                self.outlet
-                    .messages(&name, messages, self.received, &takers);
-            }
+            self.hand_over(&name);
         }
         self.outlet.flush();
         let held = self.is_congested();
@@ -259,6 +236,36 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
         self.metrics.rooms.set(self.rooms.len() as u64);
         self.metrics.ring_bytes.set(self.rings.bytes() as u64);
+    }
+
+    /// Hands the messages of this turn to the shards: who enters the room after this call does not get them.
+    pub(super) fn hand_over(&mut self, name: &RoomName) {
+        let Some(room) = self.rooms.get_mut(name) else {
+            return;
+        };
+        if room.outgoing.is_empty() {
+            return;
+        }
+        let messages = std::mem::take(&mut room.outgoing);
+        let missed = &self.missed;
+        let misses = |shard: u16| missed.iter().any(|(at, room)| *at == shard && room == name);
+        let full: Vec<u16> = match room.stored {
+            true => Vec::new(), // publishing was refused before a queue could grow further
+            false => room
+                .shards()
+                .filter(|shard| misses(*shard) || self.outlet.is_full(*shard)) // nothing passes a gap
+                .collect(),
+        };
+        let mut takers = Cow::Borrowed(room.live());
+        for shard in full {
+            takers.to_mut()[usize::from(shard)] = 0;
+            if !self.missed.contains(&(shard, name.clone())) {
+                self.missed.push((shard, name.clone()));
+            }
+        }
+        if takers.iter().any(|subscribers| *subscribers > 0) {
+            self.outlet.messages(name, messages, self.received, &takers);
+        }
     }
 
     /// Tells the presence that is due.

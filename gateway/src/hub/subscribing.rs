@@ -184,6 +184,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     /// Answers a subscribe that waits for messages from beyond the ring: its connection's next request for the room
     /// overtakes it.
     pub(super) fn settle(&mut self, to: Address, name: &RoomName) {
+        if let Some(index) = self
+            .ahead
+            .iter()
+            .position(|of| of.to == to && of.room == *name)
+        {
+            let resume = self.ahead.swap_remove(index);
+            self.resumed(resume, None);
+        }
         if self.reading.is_empty() {
             return;
         }
@@ -198,7 +206,32 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         }
     }
 
+    /// Answers those who were ahead of this gateway, once it has come as far.
+    pub(super) fn catch_up(&mut self) {
+        for mut resume in std::mem::take(&mut self.ahead) {
+            let Some(room) = self.rooms.get(&resume.room) else {
+                continue; // everybody has left it
+            };
+            let store = self.stores.of(room.partition);
+            if store.epoch == resume.since.epoch && store.position < resume.since.offset {
+                self.ahead.push(resume);
+            } else if room.ring.floor() <= resume.since.offset {
+                resume.reach = room.ring.floor();
+                self.resumed(resume, Some(Vec::new()));
+            } else {
+                self.resumed(resume, None); // a gap has come between
+            }
+        }
+    }
+
     pub(super) fn resumed(&mut self, resume: Resume, complete: Option<Vec<Arc<Message>>>) {
+        if let Some(room) = self.rooms.get(&resume.room) {
+            let (epoch, position) = self.stores.of(room.partition).end();
+            let ahead = resume.since.epoch == epoch && resume.since.offset > position;
+            if complete.is_some() && ahead {
+                return self.ahead.push(resume);
+            }
+        }
         let Resume {
             to,
             id,
@@ -208,6 +241,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             reach,
         } = resume;
         let page_bytes = self.page_bytes();
+        self.hand_over(&name); // what came before is in the page, not after it
         let Some(room) = self.rooms.get_mut(&name) else {
             return;
         };
@@ -242,7 +276,7 @@ enum Resumed {
         messages: Vec<Arc<Message>>,
         more: bool,
     },
-    /// What was missed since then is older than the ring.
+    /// What was missed since then is older than the ring, or has not come here yet.
     Elsewhere(Since),
     /// Completeness cannot be proven.
     Lost,
@@ -255,10 +289,11 @@ fn resume(
     position: Offset,
     page_bytes: usize,
 ) -> Resumed {
-    if since.epoch != *epoch || since.offset > position {
+    if since.epoch != *epoch {
         return Resumed::Lost;
     }
-    if since.offset < ring.floor() {
+    // A position beyond the last one is of a gateway that is ahead of this one, or of nobody: the broker knows.
+    if since.offset < ring.floor() || since.offset > position {
         return Resumed::Elsewhere(since.clone());
     }
     let page = ring.after(since.offset, PAGE_MESSAGES, page_bytes);

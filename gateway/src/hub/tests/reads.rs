@@ -281,3 +281,46 @@ fn history_that_memory_does_not_hold_is_asked_of_the_broker() {
         "what there is, where no more can be had"
     );
 }
+
+#[test]
+fn a_position_that_this_gateway_has_not_reached_is_waited_for() {
+    let (mut stage, epoch) = stage();
+    stage.turn([client(0, 2).subscribe("r")]);
+    stage.turn([client(0, 1).resume("r", &epoch, 52)]);
+    let token = stage.reads()[0];
+    let known = Event::Read {
+        token,
+        complete: Some(vec![message(53, 1)]),
+    };
+    assert!(
+        stage.events([known]).is_empty(),
+        "it is known, but not here"
+    );
+    let said = lines(&stage.events([51].map(|offset| Event::Message(message(offset, 1)))));
+    assert_eq!(said, ["r [51] to [1, 0, 0]"]);
+    let said = lines(&stage.events([52, 53].map(|offset| Event::Message(message(offset, 1)))));
+    let expected = ["r [52 53] to [1, 0, 0]", "1 in r at 53 recovered [53]"];
+    assert_eq!(said, expected, "to those who were there, then the answer");
+    let said = lines(&stage.events([Event::Message(message(54, 1))]));
+    assert_eq!(said, ["r [54] to [2, 0, 0]"]);
+}
+
+#[test]
+fn a_position_that_nobody_has_reached_is_not_recovered() {
+    let (mut stage, epoch) = stage();
+    let said = resumed(&mut stage, &epoch, 52, None);
+    assert_eq!(said, ["1 in r at 50 lost []"]);
+}
+
+#[test]
+fn messages_that_came_before_a_page_in_the_same_turn_do_not_follow_it() {
+    let (mut stage, epoch) = stage();
+    stage.turn([client(0, 1).resume("r", &epoch, 7)]);
+    let token = stage.reads()[0];
+    let read = Event::Read {
+        token,
+        complete: Some(vec![message(9, 1)]),
+    };
+    let said = lines(&stage.events([Event::Message(message(51, 1)), read]));
+    assert_eq!(said, ["1 in r at 9 recovered [9] more"]);
+}
