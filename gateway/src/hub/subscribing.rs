@@ -246,7 +246,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             return;
         };
         let (epoch, position) = self.stores.of(room.partition).end();
-        let read = complete.filter(|_| since.epoch == epoch);
+        let mut read = complete.filter(|_| since.epoch == epoch);
+        if let Some(read) = &mut read {
+            // What the store has and this gateway has not heard yet comes live.
+            read.retain(|message| message.offset <= Some(position));
+        }
         let page =
             read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));
         let recovered = page.is_some();

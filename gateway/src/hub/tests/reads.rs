@@ -98,7 +98,8 @@ fn a_read_that_is_not_complete_is_lost() {
 
 #[test]
 fn a_long_read_goes_on_with_the_next_page() {
-    let (mut stage, epoch) = stage();
+    let epoch = Epoch::random();
+    let mut stage = Stage::manual(channel("history: {}"), &epoch, 250);
     let all = (8..=49)
         .chain(100..=200)
         .take(101)
@@ -323,4 +324,14 @@ fn messages_that_came_before_a_page_in_the_same_turn_do_not_follow_it() {
     };
     let said = lines(&stage.events([Event::Message(message(51, 1)), read]));
     assert_eq!(said, ["1 in r at 9 recovered [9] more"]);
+}
+
+#[test]
+fn what_a_read_has_beyond_this_gateway_s_position_comes_live() {
+    let (mut stage, epoch) = stage();
+    let read = vec![message(9, 1), message(50, 1), message(51, 1)];
+    let said = resumed(&mut stage, &epoch, 7, Some(read));
+    assert_eq!(said, ["1 in r at 50 recovered [9 50]"]);
+    let said = lines(&stage.events([Event::Message(message(51, 1))]));
+    assert_eq!(said, ["r [51] to [1, 0, 0]"]);
 }
