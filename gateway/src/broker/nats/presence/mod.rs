@@ -1,0 +1,15 @@
+//! Who is connected where, on all gateways of a channel. [`state`] decides and holds the reasoning, [`link`] does the IO.
+
+pub mod entry;
+pub mod excess;
+pub mod link;
+pub mod state;
+
+mod lease;
+mod own;
+mod replica;
+mod telling;
+mod wire;
+
+#[cfg(test)]
+mod tests;

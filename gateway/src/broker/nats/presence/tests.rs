@@ -1,0 +1,4 @@
+//! The state machine under simulated faults.
+
+mod simulation;
+mod world;
