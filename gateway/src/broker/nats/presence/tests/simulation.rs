@@ -94,7 +94,11 @@ fn something(world: &mut World) {
         95..97 => world.recover(),
         97 => world.jetstream = !world.jetstream,
         98 => world.delete_bucket(),
-        _ => {}
+        _ => {
+            let any = world.rng.random_range(0..world.nodes.len());
+            world.repeat(any);
+            world.end_lease(node);
+        }
     }
 }
 
@@ -121,7 +125,7 @@ fn whatever_happens_every_history_is_possible_and_all_agree_once_it_is_quiet() {
             }
         }
         world.recover();
-        world.run(50_000);
+        world.run(60_000);
         world.converged();
         if seed.is_multiple_of(10) {
             world.run(160_000);
@@ -178,11 +182,12 @@ fn a_killed_gateways_entries_leave_within_20_s_on_every_survivor_and_once() {
         let since = world.now;
         world.kill(0);
         world.run(20_000);
+        world.converged();
+        world.repeat(0);
+        world.run(100_000);
         let counts = counts(&world, 0, since);
         assert_eq!(counts.len(), world.nodes[0].own.len() * 3);
         assert!(counts.values().all(|count| *count == (0, 1)), "{counts:?}");
-        world.converged();
-        world.run(60_000);
         world.converged();
     }
 }
@@ -235,8 +240,12 @@ fn a_gateway_that_loses_its_lease_and_notices_does_not_leave() {
     for seed in seeds(50) {
         let mut world = settled(seed, 3);
         let since = world.now;
+        world.network.max_delay = 400;
         for _ in 0..5 {
-            world.delete_bucket();
+            match world.rng.random_bool(0.5) {
+                true => world.delete_bucket(),
+                false => world.end_lease(0),
+            }
             let pause = world.rng.random_range(100..10_000);
             world.run(pause);
         }

@@ -55,6 +55,8 @@ pub struct Node {
     /// What it was told, and when.
     pub told: Vec<(u64, News)>,
     backlog: Vec<Arrival>,
+    /// Everything it sent.
+    sent: Vec<Bytes>,
     /// Counts connections; what was sent over an earlier one is lost.
     session: u64,
     watching: bool,
@@ -173,6 +175,7 @@ impl World {
             view: BTreeMap::new(),
             told: Vec::new(),
             backlog: Vec::new(),
+            sent: Vec::new(),
             session: 0,
             watching: false,
             watch_busy: 0,
@@ -307,11 +310,11 @@ impl World {
         }
     }
 
-    /// And comes back: the gateways find it again within two seconds.
+    /// And comes back: the gateways find it again within ten seconds.
     pub fn recover(&mut self) {
         self.nats = true;
         for node in self.up() {
-            let at = self.now + self.rng.random_range(1..2000);
+            let at = self.now + self.rng.random_range(1..10_000);
             self.schedule(at, Event::Reconnect(node));
         }
     }
@@ -321,6 +324,23 @@ impl World {
         self.leases.clear();
         for node in &mut self.nodes {
             node.watching = false;
+        }
+    }
+
+    /// The server ends a gateway's lease although the gateway is well.
+    pub fn end_lease(&mut self, node: usize) {
+        let of = self.nodes[node].state.incarnation();
+        if self.leases.remove(&of).is_some() {
+            self.announce(&Arrival::Gone(of));
+        }
+    }
+
+    /// Everything that a gateway ever sent comes once more, to everybody.
+    pub fn repeat(&mut self, node: usize) {
+        for bytes in self.nodes[node].sent.clone() {
+            for to in self.up() {
+                self.send(to, &bytes);
+            }
         }
     }
 
@@ -411,11 +431,13 @@ impl World {
                 Effect::Tell(news) => self.tell(node, news),
                 _ if !connected => {}
                 Effect::Broadcast(bytes) => {
+                    self.nodes[node].sent.push(bytes.clone());
                     for to in self.up() {
                         self.send(to, &bytes); // to the sender too
                     }
                 }
                 Effect::Send { to, bytes } => {
+                    self.nodes[node].sent.push(bytes.clone());
                     let to = self.nodes.iter().position(|node| node.process == to);
                     self.send(to.unwrap(), &bytes);
                 }
