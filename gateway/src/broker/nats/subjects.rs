@@ -68,6 +68,22 @@ impl Subjects {
         format!("{}.live.{partition}.{}", self.base, token(room))
     }
 
+    /// What gateways tell each other of presence: all hear it.
+    pub fn presence(&self) -> String {
+        format!("{}.presence.all", self.base)
+    }
+
+    /// Where one gateway hears what only it needs to; `process` is one token.
+    pub fn presence_inbox(&self, process: impl std::fmt::Display) -> String {
+        format!("{}.presence.to.{process}", self.base)
+    }
+
+    /// The key-value bucket with the leases of the channel's gateways. No channel's stream has its name: a channel's
+    /// name has no underscore.
+    pub fn presence_bucket(&self) -> String {
+        format!("{}_presence", self.stream)
+    }
+
     /// The partition that keeps a room's messages.
     pub fn partition(&self, room: &RoomName) -> u16 {
         spread(room, self.partitions)

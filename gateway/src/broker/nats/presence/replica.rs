@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::entry::{Attendee, Change, Entries, Key, Summary, Topic};
+#[cfg(test)]
+use super::entry::Key;
+use super::entry::{Attendee, Change, Entries, Summary, Topic};
 use super::telling::Telling;
 use super::wire::Page;
 
@@ -189,7 +191,7 @@ impl Replica {
         !self.lacks() && self.ahead.is_empty() && self.gathered.is_none()
     }
 
-    /// As `Key` has it, for a state that must be corrupted.
+    /// Makes the copy wrong.
     #[cfg(test)]
     pub fn forget(&mut self, key: &Key) {
         self.entries.remove(key);
