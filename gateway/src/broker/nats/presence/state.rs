@@ -56,12 +56,12 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// A gateway that was killed leaves within lease, merge and the server's second: below 20 s.
+    /// A gateway that was killed leaves within lease, merge and the second that the server takes: below 20 s.
     fn default() -> Self {
         Self {
             lease: Duration::from_secs(15),
             renew: Duration::from_secs(5),
-            merge: Duration::from_secs(3),
+            merge: Duration::from_secs(2),
             digest: Duration::from_secs(5),
         }
     }
@@ -196,9 +196,7 @@ impl State {
                 life: peer.life,
             })
         });
-        let mut alive: Vec<_> = peers
-            .chain((!self.over).then_some(self.me).into_iter())
-            .collect();
+        let mut alive: Vec<_> = peers.chain((!self.over).then_some(self.me)).collect();
         alive.sort_unstable();
         alive
     }

@@ -106,12 +106,9 @@ impl Bucket {
             ..Config::default()
         };
         let created = self.context.create_key_value(config).await;
-        tracing::info!(
-            bucket = self.name,
-            made = created.is_ok(),
-            "no bucket of leases"
-        );
-        created.map_err(|error| cause(&error))
+        let store = created.map_err(|error| cause(&error))?;
+        tracing::info!(bucket = self.name, "made the bucket of leases");
+        Ok(store)
     }
 
     /// Renews a lease whose key has `revision`, or creates it where that is 0. The library's own `update` and `create`

@@ -126,7 +126,7 @@ impl Leases {
                 Watched::Open => self.open(),
                 Watched::Opened(watch) => {
                     let reading = Some(BTreeSet::new());
-                    self.watching = Watching::Open { watch: Box::new(watch), reading };
+                    self.watching = Watching::Open { watch, reading };
                     self.begin_renewal();
                 }
                 Watched::Failed(error) => self.fail(error),
@@ -224,7 +224,7 @@ impl Leases {
                 Watched::Open
             }
             Watching::Opening(opening) => match opening.await {
-                Ok(watch) => Watched::Opened(watch),
+                Ok(watch) => Watched::Opened(Box::new(watch)),
                 Err(error) => Watched::Failed(error),
             },
             Watching::Open { watch, .. } => match watch.next().await {
@@ -238,7 +238,7 @@ impl Leases {
 
 enum Watched {
     Open,
-    Opened(Watch),
+    Opened(Box<Watch>),
     Failed(LeaseError),
     Entry(Entry),
 }

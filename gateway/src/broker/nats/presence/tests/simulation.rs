@@ -342,6 +342,7 @@ fn a_topic_that_is_watched_later_begins_with_who_is_there() {
         assert!(node.view.keys().all(|(topic, _)| topic != lobby));
         node.state.watch(lobby.clone());
         node.state.watch(lobby.clone());
+        node.wake();
     }
     world.run(1_000);
     world.converged();

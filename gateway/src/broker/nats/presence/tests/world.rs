@@ -12,7 +12,7 @@ use super::super::state::{Config, Effect, News, State};
 use crate::broker::Member;
 use crate::names::{ConnectionId, RoomName, UserId};
 
-/// How often a gateway looks what is due, in milliseconds.
+/// How late a gateway may look what is due, in milliseconds.
 const TICK: u64 = 50;
 /// How often the server looks for leases that have ended.
 const EXPIRY: u64 = 250;
@@ -54,6 +54,8 @@ pub struct Node {
     pub view: BTreeMap<Key, (Attendee, bool)>,
     /// What it was told, and when.
     pub told: Vec<(u64, News)>,
+    /// When it wants to look what is due.
+    wake_at: Duration,
     backlog: Vec<Arrival>,
     /// Everything it sent.
     sent: Vec<Bytes>,
@@ -132,6 +134,13 @@ pub fn topics() -> Vec<Topic> {
     vec![room("lobby"), room("a.b"), user("ann"), user("bob")]
 }
 
+impl Node {
+    /// It looks what is due, as after every command.
+    pub fn wake(&mut self) {
+        self.wake_at = Duration::ZERO;
+    }
+}
+
 impl World {
     /// `gateways` that have found each other.
     pub fn new(seed: u64, gateways: usize) -> Self {
@@ -174,6 +183,7 @@ impl World {
             connected: false,
             view: BTreeMap::new(),
             told: Vec::new(),
+            wake_at: Duration::ZERO,
             backlog: Vec::new(),
             sent: Vec::new(),
             session: 0,
@@ -215,7 +225,8 @@ impl World {
                 self.expire();
             }
             for node in self.up() {
-                if self.now.is_multiple_of(TICK) && !self.nodes[node].paused {
+                let one = &self.nodes[node];
+                if self.now.is_multiple_of(TICK) && !one.paused && one.wake_at <= self.time() {
                     self.tick(node);
                 }
             }
@@ -236,17 +247,20 @@ impl World {
         node.own
             .insert((topic.clone(), connection), attendee.clone());
         node.state.join(topic, attendee);
+        node.wake();
     }
 
     pub fn leave(&mut self, node: usize, key: &Key) {
         let node = &mut self.nodes[node];
         node.own.remove(key);
         node.state.leave(key.0.clone(), key.1);
+        node.wake();
     }
 
     pub fn drain(&mut self, node: usize) {
         self.nodes[node].draining = true;
         self.nodes[node].state.drain();
+        self.nodes[node].wake();
     }
 
     /// A new connection in a random topic.
@@ -421,6 +435,7 @@ impl World {
     fn tick(&mut self, node: usize) {
         let now = self.time();
         self.nodes[node].state.tick(now);
+        self.nodes[node].wake_at = self.nodes[node].state.wake_at(now);
         self.effects(node);
     }
 
