@@ -5,10 +5,11 @@ pub mod excess;
 pub mod link;
 pub mod state;
 
+mod effect;
 mod lease;
 mod own;
+mod peers;
 mod replica;
-mod telling;
 mod wire;
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::effect::Telling;
 use super::entry::{Attendee, Change, Entries, Incarnation, Key, Summary, Topic};
-use super::telling::Telling;
 use super::wire;
 
 /// Changes kept for those that missed some. Whoever missed more gets all entries, which cost about as much.

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::effect::Telling;
 #[cfg(test)]
 use super::entry::Key;
 use super::entry::{Attendee, Change, Entries, Summary, Topic};
-use super::telling::Telling;
 use super::wire::Page;
 
 /// Most changes kept while earlier ones are missing.

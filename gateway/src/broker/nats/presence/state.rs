@@ -29,16 +29,14 @@
 //! later one, so an observer is told a history that could have been: no leave of one that did not join, no second join
 //! but with other facts. Memory is the entries of living gateways, a bounded log, and ten leases of the dead.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::effect::Telling;
+pub use super::effect::{Effect, News};
 use super::entry::{Attendee, Incarnation, Key, ProcessId, Topic};
-use super::lease::{Lease, Standing};
+use super::lease::Standing;
 use super::own::Own;
-use super::replica::Replica;
-use super::telling::Telling;
+use super::peers::Peers;
 use super::wire::{self, Message, WireError};
 use crate::names::ConnectionId;
 
@@ -69,58 +67,12 @@ impl Default for Config {
 
 /// Time in which changes are collected for one broadcast; the first one after a pause goes at once.
 const BATCH: Duration = Duration::from_millis(50);
-/// How long an owner has to answer before it is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// How soon a gateway that came new is told about this one.
 const GREET: Duration = Duration::from_millis(200);
 /// How soon a renewal that failed is tried again.
 const RENEW_AGAIN: Duration = Duration::from_secs(1);
 /// How often to look whether a gateway that is missed is dead, or has answered.
 const LOOK: Duration = Duration::from_millis(200);
-/// The dead are remembered for so many leases.
-const REMEMBERED: u32 = 10;
-
-/// What the caller must do, in this order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Send to all gateways.
-    Broadcast(Bytes),
-    /// Send to one gateway.
-    Send {
-        /// Which.
-        to: ProcessId,
-        /// What.
-        bytes: Bytes,
-    },
-    /// Create this incarnation's lease, or renew it where that was done before, on the condition that nobody changed
-    /// it since. [`State::lease_lost`] if somebody did, [`State::renewal_failed`] if that is not known.
-    Renew(Incarnation),
-    /// Delete the lease.
-    Release(Incarnation),
-    /// Tell the gateway's own side.
-    Tell(News),
-}
-
-/// What happened in a topic that is watched, on any gateway, this one included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
-    /// A connection came, or is told anew because something about it is different.
-    Joined {
-        /// To what.
-        topic: Topic,
-        /// Who.
-        attendee: Attendee,
-        /// Whether its gateway drains, in topics of users; never in rooms.
-        draining: bool,
-    },
-    /// It is no longer there.
-    Left {
-        /// Where.
-        topic: Topic,
-        /// Which connection.
-        connection: ConnectionId,
-    },
-}
 
 /// One gateway's side of presence. Every `now` is monotonic time since an origin of the caller's.
 #[derive(Debug)]
@@ -128,8 +80,7 @@ pub struct State {
     config: Config,
     me: Incarnation,
     own: Own,
-    peers: BTreeMap<ProcessId, Peer>,
-    graves: BTreeMap<ProcessId, Grave>,
+    peers: Peers,
     standing: Standing,
     /// Whether the lease of this life was seen in the bucket.
     leased: bool,
@@ -145,21 +96,6 @@ pub struct State {
     telling: Telling,
 }
 
-/// Another gateway.
-#[derive(Debug)]
-struct Peer {
-    life: u32,
-    lease: Lease,
-    replica: Replica,
-}
-
-/// A gateway that died.
-#[derive(Debug)]
-struct Grave {
-    life: u32,
-    until: Duration,
-}
-
 impl State {
     /// A gateway without connections, and not yet connected to NATS. `process` must be drawn for this run.
     pub fn new(process: ProcessId, config: Config, now: Duration) -> Self {
@@ -167,8 +103,7 @@ impl State {
             config,
             me: Incarnation { process, life: 1 },
             own: Own::default(),
-            peers: BTreeMap::new(),
-            graves: BTreeMap::new(),
+            peers: Peers::new(config),
             standing: Standing::default(),
             leased: false,
             born: now,
@@ -189,14 +124,8 @@ impl State {
 
     /// All gateways whose lease is not known to have ended, this one included, in order.
     pub fn alive(&self) -> Vec<Incarnation> {
-        let peers = self.peers.iter().filter_map(|(process, peer)| {
-            let alive = !matches!(peer.lease, Lease::Gone { .. });
-            alive.then_some(Incarnation {
-                process: *process,
-                life: peer.life,
-            })
-        });
-        let mut alive: Vec<_> = peers.chain((!self.over).then_some(self.me)).collect();
+        let me = (!self.over).then_some(self.me);
+        let mut alive: Vec<_> = self.peers.alive().chain(me).collect();
         alive.sort_unstable();
         alive
     }
@@ -222,8 +151,7 @@ impl State {
         if !self.telling.watched.insert(topic.clone()) {
             return;
         }
-        let peers = self.peers.values().map(|peer| peer.replica.entries());
-        for entries in std::iter::once(self.own.entries()).chain(peers) {
+        for entries in std::iter::once(self.own.entries()).chain(self.peers.entries()) {
             for attendee in entries.of(&topic) {
                 self.telling.joined(&topic, attendee, entries.is_draining());
             }
@@ -251,9 +179,7 @@ impl State {
         self.standing.lapse();
         if connected {
             (self.renew_at, self.digest_at) = (now, now);
-            for peer in self.peers.values_mut() {
-                peer.replica.ask_at = now;
-            }
+            self.peers.ask_all(now);
         }
     }
 
@@ -270,21 +196,18 @@ impl State {
         if from.process == self.me.process || self.over {
             return;
         }
-        self.meet(from, now);
-        let Some(peer) = self.peers.get_mut(&from.process) else {
+        if self.peers.meet(from, now) {
+            self.greet(now);
+        }
+        let Some(replica) = self.peers.replica(from) else {
             return;
         };
-        if peer.life != from.life {
-            return;
-        }
         match received.what {
-            Message::Delta { first, changes } => {
-                peer.replica.delta(first, changes, &mut self.telling);
-            }
-            Message::Digest { clock, summary } => peer.replica.digest(clock, summary),
+            Message::Delta { first, changes } => replica.delta(first, changes, &mut self.telling),
+            Message::Digest { clock, summary } => replica.digest(clock, summary),
             Message::Page(page) => {
-                if peer.replica.page(page, &mut self.telling) {
-                    peer.replica.ask_at = now + ASK_AGAIN;
+                if replica.page(page, &mut self.telling) {
+                    self.peers.heard(from, now);
                 }
             }
             Message::Ask { of, since } => {
@@ -292,45 +215,24 @@ impl State {
                     self.answer(from.process, since);
                 }
             }
-            Message::Goodbye => self.bury(from.process, now),
+            Message::Goodbye => self.peers.bury(from.process, now, &mut self.telling),
         }
     }
 
     /// A lease was seen in the bucket: it was created, renewed, or is there at the beginning of a watch.
     pub fn lease_seen(&mut self, of: Incarnation, now: Duration) {
-        if of.process == self.me.process {
-            if of == self.me {
-                self.leased = true;
-                self.standing.confirm(now, self.config.lease);
-            }
-            return;
-        }
-        // Whoever holds a lease was taken for dead by mistake.
-        if self
-            .graves
-            .get(&of.process)
-            .is_some_and(|grave| grave.life == of.life)
-        {
-            self.graves.remove(&of.process);
-        }
-        self.meet(of, now);
-        if let Some(peer) = self.peers.get_mut(&of.process)
-            && peer.life == of.life
-        {
-            peer.lease = Lease::Held;
+        if of == self.me {
+            self.leased = true;
+            self.standing.confirm(now, self.config.lease);
+        } else if of.process != self.me.process && self.peers.lease_seen(of, now) {
+            self.greet(now);
         }
     }
 
     /// A lease has ended or was deleted.
     pub fn lease_gone(&mut self, of: Incarnation, now: Duration) {
-        if of.process == self.me.process {
-            self.lease_lost(of, now);
-        } else if let Some(peer) = self.peers.get_mut(&of.process)
-            && peer.life == of.life
-            && !matches!(peer.lease, Lease::Gone { .. })
-        {
-            peer.lease = Lease::Gone { since: now };
-        }
+        self.lease_lost(of, now);
+        self.peers.lease_gone(of, now);
     }
 
     /// All leases that are in the bucket, told when a watch has begun: the watch before may have missed how others went.
@@ -338,15 +240,7 @@ impl State {
         for of in all {
             self.lease_seen(*of, now);
         }
-        for (process, peer) in &mut self.peers {
-            let of = Incarnation {
-                process: *process,
-                life: peer.life,
-            };
-            if peer.lease == Lease::Held && !all.contains(&of) {
-                peer.lease = Lease::Gone { since: now };
-            }
-        }
+        self.peers.leases_read(all, now);
         if self.leased && !all.contains(&self.me) {
             self.lease_lost(self.me, now);
         }
@@ -369,8 +263,10 @@ impl State {
         if self.over {
             return;
         }
-        self.judge(now);
-        self.graves.retain(|_, grave| grave.until > now);
+        if self.standing.judges(now, self.config.lease) {
+            self.peers.judge(now, &mut self.telling);
+        }
+        self.peers.forget(now);
         if !self.connected {
             return;
         }
@@ -392,7 +288,7 @@ impl State {
             self.digest_at = now + self.config.digest;
             self.own.forget_pages();
         }
-        self.ask(now);
+        self.peers.ask(self.me, now, &mut self.telling);
     }
 
     /// When [`Self::tick`] has something to do, if nothing else happens.
@@ -404,8 +300,7 @@ impl State {
         if self.own.has_unsent() && self.connected {
             at = at.min(self.delta_at);
         }
-        let missed = |peer: &Peer| peer.lease != Lease::Held || peer.replica.lacks();
-        if self.peers.values().any(missed) {
+        if self.peers.misses_some() {
             at = at.min(now + LOOK);
         }
         at
@@ -416,56 +311,9 @@ impl State {
         self.telling.effects.pop_front()
     }
 
-    /// Makes a peer of a gateway that is heard of for the first time, or lives on under a later life.
-    fn meet(&mut self, who: Incarnation, now: Duration) {
-        if self
-            .graves
-            .get(&who.process)
-            .is_some_and(|grave| who.life <= grave.life)
-        {
-            return;
-        }
-        let lease = Lease::Unseen { since: now };
-        let peer = self.peers.entry(who.process).or_insert_with(|| {
-            self.digest_at = self.digest_at.min(now + GREET);
-            Peer {
-                life: who.life,
-                lease,
-                replica: Replica::default(),
-            }
-        });
-        if who.life > peer.life {
-            // The copy goes on: clocks do.
-            (peer.life, peer.lease) = (who.life, lease);
-            peer.replica.ask_at = now;
-        }
-    }
-
-    /// Takes those for dead that are.
-    fn judge(&mut self, now: Duration) {
-        let Config { lease, merge, .. } = self.config;
-        if !self.standing.judges(now, lease) {
-            return;
-        }
-        let over = |(process, peer): (&ProcessId, &Peer)| {
-            peer.lease.is_over(now, lease, merge).then_some(*process)
-        };
-        let dead: Vec<ProcessId> = self.peers.iter().filter_map(over).collect();
-        for process in dead {
-            self.bury(process, now);
-        }
-    }
-
-    fn bury(&mut self, process: ProcessId, now: Duration) {
-        let Some(peer) = self.peers.remove(&process) else {
-            return;
-        };
-        peer.replica.end(&mut self.telling);
-        let grave = Grave {
-            life: peer.life,
-            until: now + self.config.lease * REMEMBERED,
-        };
-        self.graves.insert(process, grave);
+    /// A gateway came new: it is told soon where this one stands.
+    fn greet(&mut self, now: Duration) {
+        self.digest_at = self.digest_at.min(now + GREET);
     }
 
     fn begin_life(&mut self, now: Duration) {
@@ -479,19 +327,6 @@ impl State {
         let messages = self.own.take_unsent(self.me);
         let effects = messages.into_iter().map(Effect::Broadcast);
         self.telling.effects.extend(effects);
-    }
-
-    fn ask(&mut self, now: Duration) {
-        for (process, peer) in &mut self.peers {
-            let alive = !matches!(peer.lease, Lease::Gone { .. });
-            if alive && peer.replica.lacks() && now >= peer.replica.ask_at {
-                peer.replica.ask_at = now + ASK_AGAIN;
-                self.telling.effects.push_back(Effect::Send {
-                    to: *process,
-                    bytes: wire::ask(self.me, *process, peer.replica.wanted()),
-                });
-            }
-        }
     }
 
     fn answer(&mut self, to: ProcessId, since: Option<u64>) {
@@ -518,24 +353,9 @@ impl State {
         }
     }
 
-    /// Why there is more in memory than the entries of `gateways` others.
+    /// The other gateways, for tests that look inside.
     #[cfg(test)]
-    pub(super) fn is_at_rest(&self, gateways: usize) -> Result<(), String> {
-        let restless = |peer: &Peer| peer.lease != Lease::Held || !peer.replica.is_at_rest();
-        if self.peers.len() != gateways || self.peers.values().any(restless) {
-            return Err(format!("{:?}", self.peers));
-        }
-        match self.graves.is_empty() {
-            true => Ok(()),
-            false => Err(format!("{:?}", self.graves)),
-        }
-    }
-
-    /// Takes an entry out of every copy, as no fault that is thought of can.
-    #[cfg(test)]
-    pub(super) fn corrupt(&mut self, key: &Key) {
-        for peer in self.peers.values_mut() {
-            peer.replica.forget(key);
-        }
+    pub(super) fn peers(&mut self) -> &mut Peers {
+        &mut self.peers
     }
 }

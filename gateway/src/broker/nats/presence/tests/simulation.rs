@@ -300,7 +300,7 @@ fn a_copy_that_is_wrong_without_a_reason_is_healed_by_a_digest() {
     let mut world = settled(1, 2);
     let (topic, connection) = world.nodes[0].own.keys().next().unwrap().clone();
     let key = super::super::entry::Key::new(topic, connection);
-    world.nodes[1].state.corrupt(&key);
+    world.nodes[1].state.peers().corrupt(&key);
     // The healing tells the join of an entry that the view never lost.
     let known = world.nodes[1].view.remove(&(key.topic, connection));
     assert!(known.is_some());

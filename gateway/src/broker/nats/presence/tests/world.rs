@@ -379,10 +379,11 @@ impl World {
     }
 
     /// Panics if a gateway keeps what it does not need.
-    pub fn at_rest(&self) {
+    pub fn at_rest(&mut self) {
         let up = self.up();
         for node in &up {
-            self.nodes[*node].state.is_at_rest(up.len() - 1).unwrap();
+            let peers = self.nodes[*node].state.peers();
+            peers.is_at_rest(up.len() - 1).unwrap();
         }
     }
 
