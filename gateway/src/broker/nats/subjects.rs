@@ -258,6 +258,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn presence_is_apart_from_every_room_and_stream() {
+        let subjects = subjects(3);
+        assert_eq!(subjects.presence(), "linnet.default.chat.presence.all");
+        let inbox = subjects.presence_inbox("0f");
+        assert_eq!(inbox, "linnet.default.chat.presence.to.0f");
+        let bucket = subjects.presence_bucket();
+        assert_eq!(bucket, "linnet_default_chat_presence");
+        assert_eq!(room(&subjects.presence(), None), None);
+        assert!((0..3).all(|partition| subjects.stream(partition) != bucket));
+    }
+
     proptest! {
         #[test]
         fn every_name_is_read_back_and_no_two_share_a_subject(one in "\\PC{1,80}", two in "\\PC{1,80}") {

@@ -6,7 +6,8 @@ use rand::RngExt;
 
 use super::super::entry::Topic;
 use super::super::state::News;
-use super::world::{Key, Network, World, seeds, topics};
+use super::node::{Key, topics};
+use super::world::{Network, World, seeds};
 use crate::names::ConnectionId;
 
 /// A world in which every gateway has some entries, known everywhere, and all may judge.

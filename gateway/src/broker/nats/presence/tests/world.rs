@@ -8,17 +8,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::entry::{Attendee, Incarnation, ProcessId, Topic};
-use super::super::state::{Config, Effect, News, State};
+use super::super::state::{Config, Effect, News};
+use super::node::{Arrival, Key, Node, topics};
 use crate::broker::Member;
-use crate::names::{ConnectionId, RoomName, UserId};
+use crate::names::ConnectionId;
 
 /// How late a gateway may look what is due, in milliseconds.
 const TICK: u64 = 50;
 /// How often the server looks for leases that have ended.
 const EXPIRY: u64 = 250;
-
-/// What names an entry.
-pub type Key = (Topic, ConnectionId);
 
 /// What the network does to messages between gateways.
 #[derive(Debug, Clone, Copy)]
@@ -38,49 +36,6 @@ impl Network {
         max_delay: 5,
         lost_answers: 0.0,
     };
-}
-
-/// One run of a gateway process and what it was told.
-pub struct Node {
-    pub state: State,
-    pub process: ProcessId,
-    /// Its own entries, as they must be seen everywhere.
-    pub own: BTreeMap<Key, Attendee>,
-    pub draining: bool,
-    /// When it ended.
-    pub ended: Option<u64>,
-    pub paused: bool,
-    pub connected: bool,
-    pub view: BTreeMap<Key, (Attendee, bool)>,
-    /// What it was told, and when.
-    pub told: Vec<(u64, News)>,
-    /// When it wants to look what is due.
-    wake_at: Duration,
-    backlog: Vec<Arrival>,
-    /// Everything it sent.
-    sent: Vec<Bytes>,
-    /// Counts connections; what was sent over an earlier one is lost.
-    session: u64,
-    watching: bool,
-    /// Until when the watch's deliveries are under way: they keep their order.
-    watch_busy: u64,
-    /// Its renewal's answer did not come, so it knows no revision to renew.
-    unsure: bool,
-    /// The newest facts seen of an entry.
-    newest: BTreeMap<Key, u64>,
-    /// Entries that left because their gateway ended.
-    gone: BTreeSet<Key>,
-}
-
-#[derive(Debug, Clone)]
-enum Arrival {
-    Bytes(Bytes),
-    Seen(Incarnation),
-    Gone(Incarnation),
-    Read(Vec<Incarnation>),
-    Lost(Incarnation),
-    Failed,
-    Connected(bool),
 }
 
 enum Event {
@@ -127,20 +82,6 @@ pub fn seeds(count: u64) -> impl Iterator<Item = u64> {
     given.map_or(0..count, |seed| seed..seed + 1)
 }
 
-/// The topics of a simulation.
-pub fn topics() -> Vec<Topic> {
-    let room = |name| Topic::Room(RoomName::parse(name).unwrap());
-    let user = |name| Topic::User(UserId::from_token(name).unwrap());
-    vec![room("lobby"), room("a.b"), user("ann"), user("bob")]
-}
-
-impl Node {
-    /// It looks what is due, as after every command.
-    pub fn wake(&mut self) {
-        self.wake_at = Duration::ZERO;
-    }
-}
-
 impl World {
     /// `gateways` that have found each other.
     pub fn new(seed: u64, gateways: usize) -> Self {
@@ -169,30 +110,8 @@ impl World {
     /// Starts one more gateway.
     pub fn start(&mut self) -> usize {
         let process = ProcessId::from_bytes(self.rng.random());
-        let mut state = State::new(process, self.config, self.time());
-        for topic in topics() {
-            state.watch(topic);
-        }
-        self.nodes.push(Node {
-            state,
-            process,
-            own: BTreeMap::new(),
-            draining: false,
-            ended: None,
-            paused: false,
-            connected: false,
-            view: BTreeMap::new(),
-            told: Vec::new(),
-            wake_at: Duration::ZERO,
-            backlog: Vec::new(),
-            sent: Vec::new(),
-            session: 0,
-            watching: false,
-            watch_busy: 0,
-            unsure: false,
-            newest: BTreeMap::new(),
-            gone: BTreeSet::new(),
-        });
+        let node = Node::new(process, self.config, self.time());
+        self.nodes.push(node);
         let node = self.nodes.len() - 1;
         self.reconnect(node);
         node
@@ -538,49 +457,15 @@ impl World {
         self.schedule(at, Event::Arrival(node, session, arrival));
     }
 
-    /// Takes news, which must be possible after those before.
     fn tell(&mut self, node: usize, news: News) {
-        let ended = |connection: &ConnectionId| {
-            let owns = |node: &&Node| node.own.keys().any(|(_, one)| one == connection);
-            let owner = self.nodes.iter().find(owns);
-            owner.and_then(|owner| owner.ended)
-        };
-        let long_ended = match &news {
+        let ended = match &news {
             News::Left { connection, .. } => {
-                ended(connection).is_some_and(|at| at + 5000 < self.now)
+                let owns = |node: &&Node| node.own.keys().any(|(_, one)| one == connection);
+                let owner = self.nodes.iter().find(owns);
+                owner.and_then(|owner| owner.ended)
             }
-            News::Joined { .. } => false,
+            News::Joined { .. } => None,
         };
-        let one = &mut self.nodes[node];
-        match &news {
-            News::Joined {
-                topic,
-                attendee,
-                draining,
-            } => {
-                let key = (topic.clone(), attendee.member.connection);
-                assert!(!one.gone.contains(&key), "{key:?} came back from the dead");
-                let newest = one.newest.entry(key.clone()).or_default();
-                assert!(
-                    *newest <= attendee.connected_ms,
-                    "{key:?} went back in time"
-                );
-                *newest = attendee.connected_ms;
-                let new = (attendee.clone(), *draining);
-                let old = one.view.insert(key.clone(), new.clone());
-                assert_ne!(old, Some(new), "{key:?} joined twice");
-            }
-            News::Left { topic, connection } => {
-                let key = (topic.clone(), *connection);
-                assert!(
-                    one.view.remove(&key).is_some(),
-                    "{key:?} left without having joined"
-                );
-                if long_ended {
-                    one.gone.insert(key);
-                }
-            }
-        }
-        one.told.push((self.now, news));
+        self.nodes[node].take(self.now, ended, news);
     }
 }
