@@ -35,6 +35,8 @@ struct Peer {
 #[derive(Debug)]
 struct Grave {
     life: u32,
+    /// How far the copy of its entries was.
+    clock: u64,
     until: Duration,
 }
 
@@ -78,12 +80,13 @@ impl Peers {
         if grave.is_some_and(|grave| who.life <= grave.life) {
             return false;
         }
+        let clock = grave.map_or(0, |grave| grave.clock);
         let lease = Lease::Unseen { since: now };
         let known = self.living.len();
         let peer = self.living.entry(who.process).or_insert_with(|| Peer {
             life: who.life,
             lease,
-            replica: Replica::default(),
+            replica: Replica::beginning(clock),
         });
         if who.life > peer.life {
             // The copy goes on: clocks do.
@@ -127,9 +130,9 @@ impl Peers {
 
     /// A lease is in the bucket. Gives whether its gateway is new.
     pub fn lease_seen(&mut self, of: Incarnation, now: Duration) -> bool {
-        let grave = self.graves.get(&of.process);
-        if grave.is_some_and(|grave| grave.life == of.life) {
-            self.graves.remove(&of.process); // it was taken for dead by mistake
+        let grave = self.graves.get_mut(&of.process);
+        if let Some(grave) = grave.filter(|grave| grave.life == of.life) {
+            grave.life = grave.life.saturating_sub(1); // it was taken for dead by mistake
         }
         let new = self.meet(of, now);
         if let Some(peer) = self.get(of) {
@@ -170,12 +173,13 @@ impl Peers {
         let Some(peer) = self.living.remove(&process) else {
             return;
         };
-        peer.replica.end(telling);
         let grave = Grave {
             life: peer.life,
+            clock: peer.replica.clock(),
             until: now + self.config.lease * REMEMBERED,
         };
         self.graves.insert(process, grave);
+        peer.replica.end(telling);
     }
 
     /// Forgets those that have been dead for long.

@@ -22,7 +22,8 @@ pub(super) struct Replica {
     known: u64,
     /// Whether the owner has said where it stands.
     heard: bool,
-    /// Whether the copy is another than the owner's state at this clock, which no fault that is thought of explains.
+    /// Whether the copy is another than the owner's state at this clock: then all entries are needed, as of this clock or
+    /// a later one.
     wrong: bool,
     /// Changes that can't be applied yet.
     ahead: BTreeMap<u64, Change>,
@@ -41,6 +42,20 @@ struct Gathered {
 }
 
 impl Replica {
+    /// An empty copy. An owner that was taken for dead at some `clock`, and is not, must not be seen as it was before.
+    pub fn beginning(clock: u64) -> Self {
+        Self {
+            clock,
+            known: clock,
+            wrong: clock > 0,
+            ..Self::default()
+        }
+    }
+
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
     pub fn entries(&self) -> &Entries {
         &self.entries
     }

@@ -23,7 +23,8 @@
 //! its life while it tries: others may have given up on the one before.
 //!
 //! **The dead stay dead.** Lives up to the one that died are remembered for ten leases, so nothing of them that comes
-//! late counts; only a lease that is seen again shows that the judgement was wrong.
+//! late counts; only a lease that is seen again shows that the judgement was wrong. Their clock is remembered too: a process
+//! that does come back is not seen as it was before.
 //!
 //! **What is told.** A connection is in one process's entries alone and every copy goes from one state of its owner to a
 //! later one, so an observer is told a history that could have been: no leave of one that did not join, no second join
