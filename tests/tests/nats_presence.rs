@@ -361,7 +361,7 @@ fn a_gateway_stopped_for_30_s_is_one_leave_and_one_join_and_tells_nothing_of_oth
                     ready.send(()).await.unwrap();
                     tokio::task::yield_now().await;
                     std::thread::sleep(Duration::from_secs(30));
-                    two.is_told_nothing(30).await;
+                    two.is_told_nothing(20).await;
                     two.lives_with(2).await;
                 });
                 stopped.shutdown_background();

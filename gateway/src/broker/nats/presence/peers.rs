@@ -73,14 +73,14 @@ impl Peers {
         self.living.values().any(missed)
     }
 
-    /// Makes a peer of a gateway that is heard of for the first time, or lives on under a later life. Gives whether it is
-    /// new.
+    /// A gateway is heard: it may be new, or live on under a later life. Gives whether it is new. One that was taken for
+    /// dead is not believed before it shows a lease: what it sent may have been long under way.
     pub fn meet(&mut self, who: Incarnation, now: Duration) -> bool {
-        let grave = self.graves.get(&who.process);
-        if grave.is_some_and(|grave| who.life <= grave.life) {
-            return false;
-        }
-        let clock = grave.map_or(0, |grave| grave.clock);
+        !self.graves.contains_key(&who.process) && self.welcome(who, 0, now)
+    }
+
+    /// Makes a peer of who lives, its entries not to be seen as they were before `clock`. Gives whether it is new.
+    fn welcome(&mut self, who: Incarnation, clock: u64, now: Duration) -> bool {
         let lease = Lease::Unseen { since: now };
         let known = self.living.len();
         let peer = self.living.entry(who.process).or_insert_with(|| Peer {
@@ -128,13 +128,14 @@ impl Peers {
         }
     }
 
-    /// A lease is in the bucket. Gives whether its gateway is new.
+    /// A lease is in the bucket, perhaps of a gateway that was taken for dead by mistake. Gives whether it is new.
     pub fn lease_seen(&mut self, of: Incarnation, now: Duration) -> bool {
-        let grave = self.graves.get_mut(&of.process);
-        if let Some(grave) = grave.filter(|grave| grave.life == of.life) {
-            grave.life = grave.life.saturating_sub(1); // it was taken for dead by mistake
+        let grave = self.graves.get(&of.process);
+        if grave.is_some_and(|grave| of.life < grave.life) {
+            return false;
         }
-        let new = self.meet(of, now);
+        let grave = self.graves.remove(&of.process);
+        let new = self.welcome(of, grave.map_or(0, |grave| grave.clock), now);
         if let Some(peer) = self.get(of) {
             peer.lease = Lease::Held;
         }
@@ -168,8 +169,15 @@ impl Peers {
         }
     }
 
-    /// A gateway has ended.
-    pub fn bury(&mut self, process: ProcessId, now: Duration, telling: &mut Telling) {
+    /// A gateway has said that it ends: no later life will come.
+    pub fn part(&mut self, process: ProcessId, now: Duration, telling: &mut Telling) {
+        if let Some(peer) = self.living.get_mut(&process) {
+            peer.life = u32::MAX;
+        }
+        self.bury(process, now, telling);
+    }
+
+    fn bury(&mut self, process: ProcessId, now: Duration, telling: &mut Telling) {
         let Some(peer) = self.living.remove(&process) else {
             return;
         };

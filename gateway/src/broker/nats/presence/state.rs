@@ -22,9 +22,9 @@
 //! lease and notices at once does not leave at all. For the same reason a gateway that has not got a lease yet changes
 //! its life while it tries: others may have given up on the one before.
 //!
-//! **The dead stay dead.** Lives up to the one that died are remembered for ten leases, so nothing of them that comes
-//! late counts; only a lease that is seen again shows that the judgement was wrong. Their clock is remembered too: a process
-//! that does come back is not seen as it was before.
+//! **The dead stay dead.** Who was taken for dead is remembered for ten leases, and whatever comes of it meanwhile may
+//! be late: only a lease, of the same life or a later one, shows that the process lives after all. Its clock is remembered
+//! too, so that it is not seen as it was before. Who said goodbye does not come back.
 //!
 //! **What is told.** A connection is in one process's entries alone and every copy goes from one state of its owner to a
 //! later one, so an observer is told a history that could have been: no leave of one that did not join, no second join
@@ -216,7 +216,7 @@ impl State {
                     self.answer(from.process, since);
                 }
             }
-            Message::Goodbye => self.peers.bury(from.process, now, &mut self.telling),
+            Message::Goodbye => self.peers.part(from.process, now, &mut self.telling),
         }
     }
 
