@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -19,6 +20,9 @@ use linnet_gateway::logging::{self, LogLevel};
 use linnet_gateway::runtime::Gateway;
 use linnet_gateway::transport::http::{Public, raise_file_limit, server};
 use tokio::net::TcpListener;
+
+/// How long saying goodbye to other gateways may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().action() {
@@ -152,6 +156,9 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
         window_seconds = window.as_secs(),
         "draining"
     );
+    if let Some(presence) = &gateway.presence {
+        presence.drain();
+    }
     let drained = drain(
         &lifecycle,
         window,
@@ -160,6 +167,11 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
         signals.next(),
     )
     .await;
+    if let Some(presence) = &gateway.presence {
+        presence.goodbye();
+        // One that can't be sent is noticed by the lease.
+        let _ = tokio::time::timeout(GOODBYE, presence.ended()).await;
+    }
     Ok(match drained {
         Drained::Empty => {
             tracing::info!("drained: all connections are gone");

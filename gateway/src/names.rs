@@ -128,6 +128,16 @@ impl ConnectionId {
     pub fn parse(text: &str) -> Option<Self> {
         decode_128(text.strip_prefix('~')?).map(Self)
     }
+
+    /// The id with these 128 bits, as another gateway sent them.
+    pub fn from_bytes(bits: [u8; 16]) -> Self {
+        Self(bits)
+    }
+
+    /// The 128 bits.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for ConnectionId {

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::broker::embedded::Embedded;
 use crate::broker::nats::health::Health;
+use crate::broker::nats::presence::link::LinkHandle;
 use crate::broker::nats::{Nats, Settings};
 use crate::config::Channel;
 use crate::hub::state::Hub;
@@ -25,6 +26,8 @@ pub struct Gateway {
     pub hub: HubHandle,
     /// What the hub counts.
     pub hub_metrics: Arc<HubMetrics>,
+    /// Who is where, between gateways; to be told when this one drains and ends.
+    pub presence: Option<LinkHandle>,
     /// What waits for slow clients.
     pub queue_memory: Arc<QueueMemory>,
 }
@@ -78,13 +81,15 @@ impl Gateway {
                     let state = Hub::new(channel, broker, outlet, count, metrics);
                     attendant.start(state.with_directory(directory), inbox);
                     health.warmed();
-                    Ok(())
+                    Ok(None)
                 }
                 Some(spec) => Nats::start(&channel, spec, &nats, health)
                     .await
                     .map(|broker| {
+                        let presence = broker.presence();
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
                         attendant.start(state.with_directory(directory), inbox);
+                        Some(presence)
                     }),
             };
             let failed = begun.is_err();
@@ -94,11 +99,12 @@ impl Gateway {
             }
         };
         spawn("hub".into(), move || runtime.block_on(attend))?;
-        started.recv().context("the hub's thread has ended")??;
+        let presence = started.recv().context("the hub's thread has ended")??;
         Ok(Self {
             shards,
             hub,
             hub_metrics,
+            presence,
             queue_memory,
         })
     }

@@ -157,14 +157,17 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             return;
         }
         self.metrics.subscriptions.subtract(1);
-        if room.subscriptions() == 0 {
-            self.broker.submit(Request::Unwatch(name.clone()));
-        }
+        let last = room.subscriptions() == 0;
         if room.presence.is_some() || room.presence_mode != PresenceMode::Off {
             self.broker.submit(Request::Leave {
                 room: name.clone(),
                 connection,
             });
+        }
+        if last {
+            // Nobody here is left to be told, and what happens from now on is not heard.
+            room.presence = None;
+            self.broker.submit(Request::Unwatch(name.clone()));
         }
         self.forget_if_idle(name);
     }

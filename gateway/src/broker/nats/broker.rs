@@ -16,6 +16,9 @@ use super::direct::{self, Direct};
 use super::follow::{Follower, Place};
 use super::health::{Fault, Health};
 use super::live::{self, Live};
+use super::presence;
+use super::presence::entry::{Attendee, Topic};
+use super::presence::link::{LeaseError, Link, LinkEvent, LinkHandle};
 use super::publish::{self, Publisher, QUEUE_BYTES};
 use super::read::{self, Parts, Reader};
 use super::send::{self, Sender};
@@ -72,6 +75,9 @@ pub struct Nats {
     live: mpsc::UnboundedSender<live::Ask>,
     sending: Arc<AtomicUsize>,
     direct: mpsc::UnboundedSender<direct::Ask>,
+    presence: LinkHandle,
+    /// Who has come to watched rooms, and gone.
+    news: mpsc::UnboundedReceiver<LinkEvent>,
     read: mpsc::UnboundedSender<read::Ask>,
     history: Option<watch::Sender<History>>,
     connection: Connection,
@@ -196,12 +202,22 @@ impl Nats {
             health: Arc::clone(&health),
         };
         tokio::spawn(hearer.run());
+        let replicas = channel.history.map_or(1, |history| history.replicas as u8);
+        let (presence, news) = Link::start(
+            connection.client.clone(),
+            &subjects,
+            replicas,
+            presence::state::Config::default(),
+            connection.stands(),
+        );
+        tokio::spawn(tell_leases(presence.clone(), Arc::clone(&health)));
+        let others = presence.clone();
         let directs = Direct {
             connection: connection.clone(),
             subjects: subjects.clone(),
             asks,
             events: own.clone(),
-            gateways: Arc::new(|| 1),
+            gateways: Arc::new(move || others.alive().len()),
             health: Arc::clone(&health),
         };
         tokio::spawn(directs.run());
@@ -216,6 +232,8 @@ impl Nats {
             live,
             sending,
             direct,
+            presence,
+            news,
             read,
             history,
             connection,
@@ -225,6 +243,11 @@ impl Nats {
             kept,
             held: false,
         })
+    }
+
+    /// Presence, to be told when the gateway drains and ends.
+    pub fn presence(&self) -> LinkHandle {
+        self.presence.clone()
     }
 
     fn publish(
@@ -286,10 +309,12 @@ impl Nats {
         if unkept {
             let _ = self.live.send(live::Ask::Watch(room.clone())); // the tasks end after this broker
         }
+        self.presence.watch(Topic::Room(room.clone()));
         self.watched.insert(room, unkept);
     }
 
     fn unwatch(&mut self, room: RoomName) {
+        self.presence.unwatch(Topic::Room(room.clone()));
         if self.watched.remove(&room) == Some(true) {
             let _ = self.live.send(live::Ask::Unwatch(room)); // as above
         }
@@ -336,10 +361,14 @@ impl Broker for Nats {
                 }
             }
             Request::Join { room, member } => {
-                let _ = self.own.send(Event::Joined { room, member });
+                let attendee = Attendee {
+                    member,
+                    connected_ms: unix_milliseconds(),
+                };
+                self.presence.join(Topic::Room(room), attendee);
             }
             Request::Leave { room, connection } => {
-                let _ = self.own.send(Event::Left { room, connection });
+                self.presence.leave(Topic::Room(room), connection);
             }
             Request::Direct { token, to, message } => {
                 let _ = self.direct.send(direct::Ask::Send { token, to, message });
@@ -354,6 +383,9 @@ impl Broker for Nats {
         let before = events.len();
         while let Poll::Ready(Some(event)) = self.answers.poll_recv(context) {
             events.push_back(event);
+        }
+        while let Poll::Ready(Some(news)) = self.news.poll_recv(context) {
+            events.extend(told(news));
         }
         while let Poll::Ready(Some(event)) = self.unkept.poll_recv(context) {
             events.push_back(event);
@@ -378,10 +410,47 @@ impl Broker for Nats {
         if let (Some(history), Some(of)) = (&self.history, channel.history) {
             history.send_if_modified(|now| std::mem::replace(now, of) != of);
         }
-        let rooms: Vec<RoomName> = self.watched.keys().cloned().collect();
-        for room in rooms {
-            self.unwatch(room.clone());
-            self.watch(room);
+        // Rooms that have begun to keep messages are heard elsewhere from now on, and the other way round.
+        for (room, unkept) in &mut self.watched {
+            let now = !channel.rules.for_room(room.as_str()).history;
+            let ask = match (*unkept, now) {
+                (true, false) => live::Ask::Unwatch(room.clone()),
+                (false, true) => live::Ask::Watch(room.clone()),
+                _ => continue,
+            };
+            *unkept = now;
+            let _ = self.live.send(ask); // the tasks end after this broker
+        }
+    }
+}
+
+/// What the hub is told of presence.
+fn told(news: LinkEvent) -> Option<Event> {
+    match news {
+        LinkEvent::Joined {
+            topic: Topic::Room(room),
+            attendee,
+            ..
+        } => Some(Event::Joined {
+            room,
+            member: attendee.member,
+        }),
+        LinkEvent::Left {
+            topic: Topic::Room(room),
+            connection,
+        } => Some(Event::Left { room, connection }),
+        // Nobody watches users yet.
+        LinkEvent::Joined { .. } | LinkEvent::Left { .. } => None,
+    }
+}
+
+/// Says what keeps this gateway from holding its lease.
+async fn tell_leases(mut presence: LinkHandle, health: Arc<Health>) {
+    while presence.changed().await {
+        match presence.status() {
+            Ok(()) => health.clear(Fault::NoLease),
+            Err(LeaseError::Disconnected) => {} // told as such
+            Err(error) => health.set(Fault::NoLease, error.to_string()),
         }
     }
 }

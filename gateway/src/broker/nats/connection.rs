@@ -171,6 +171,22 @@ impl Connection {
         }
     }
 
+    /// Whether it stands, for who needs no more.
+    pub fn stands(&self) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        let mut state = self.state.clone();
+        tokio::spawn(async move {
+            loop {
+                let up = state.borrow_and_update().up;
+                // Told at each change: a connection that was lost and made again is another one.
+                if sender.send(up).is_err() || state.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+
     /// What makes the server unfit for a channel whose messages have up to `message_size` bytes; `None` if it will do.
     pub fn unsuitable(&self, message_size: usize) -> Option<String> {
         let info = self.client.server_info();

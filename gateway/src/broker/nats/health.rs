@@ -41,13 +41,15 @@ pub enum Fault {
     SlowConsumer,
     /// A message could not be read and was left out.
     Malformed,
+    /// Other gateways can't see that this one is there: who is gone can't be told from who is silent.
+    NoLease,
     /// Anything else that JetStream says.
     Other,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Disconnected,
         Self::Unauthorized,
         Self::PermissionDenied,
@@ -60,6 +62,7 @@ impl Fault {
         Self::AccountLimit,
         Self::SlowConsumer,
         Self::Malformed,
+        Self::NoLease,
         Self::Other,
     ];
 
@@ -78,6 +81,7 @@ impl Fault {
             Self::AccountLimit => "account_limit",
             Self::SlowConsumer => "slow_consumer",
             Self::Malformed => "malformed_message",
+            Self::NoLease => "no_lease",
             Self::Other => "other",
         }
     }
@@ -101,6 +105,7 @@ impl Fault {
             Self::AccountLimit => "a limit of the NATS account is reached",
             Self::SlowConsumer => "NATS sent faster than the gateway took",
             Self::Malformed => "a message from NATS could not be read and was left out",
+            Self::NoLease => "presence has no lease: gateways that are gone can't be noticed",
             Self::Other => "JetStream answers with an error",
         }
     }

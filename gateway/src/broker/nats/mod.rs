@@ -2,7 +2,7 @@
 //!
 //! [`Nats`] is the hub's end: it hands requests to the tasks that do them, and their events to the hub. `publish` puts
 //! messages into streams, `follow` reads the streams and `read` what is older, `live` and `send` carry
-//! rooms without history, `direct` messages to users. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
+//! rooms without history, `direct` messages to users, [`presence`] who is where. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
 //! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong.
 
 mod api;
@@ -13,6 +13,7 @@ mod direct;
 mod follow;
 pub mod health;
 mod live;
+pub mod presence;
 mod publish;
 mod read;
 mod send;

@@ -85,6 +85,22 @@ impl Subjects {
         format!("{}.live.{partition}.{}", self.base, token(room))
     }
 
+    /// What gateways tell each other of presence: all hear it.
+    pub fn presence(&self) -> String {
+        format!("{}.presence.all", self.base)
+    }
+
+    /// Where one gateway hears what only it needs to; `process` is one token.
+    pub fn presence_inbox(&self, process: impl std::fmt::Display) -> String {
+        format!("{}.presence.to.{process}", self.base)
+    }
+
+    /// The key-value bucket with the leases of the channel's gateways. No channel's stream has its name: a channel's
+    /// name has no underscore.
+    pub fn presence_bucket(&self) -> String {
+        format!("{}_presence", self.stream)
+    }
+
     /// The partition that keeps a room's messages.
     pub fn partition(&self, room: &RoomName) -> u16 {
         spread(room, self.partitions)
@@ -257,6 +273,18 @@ mod tests {
                 .stored(&lobby)
                 .starts_with(filter.trim_end_matches('*'))
         );
+    }
+
+    #[test]
+    fn presence_is_apart_from_every_room_and_stream() {
+        let subjects = subjects(3);
+        assert_eq!(subjects.presence(), "linnet.default.chat.presence.all");
+        let inbox = subjects.presence_inbox("0f");
+        assert_eq!(inbox, "linnet.default.chat.presence.to.0f");
+        let bucket = subjects.presence_bucket();
+        assert_eq!(bucket, "linnet_default_chat_presence");
+        assert_eq!(room(&subjects.presence(), None), None);
+        assert!((0..3).all(|partition| subjects.stream(partition) != bucket));
     }
 
     proptest! {

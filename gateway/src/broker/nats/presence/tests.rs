@@ -1,0 +1,5 @@
+//! The state machine under simulated faults.
+
+mod node;
+mod simulation;
+mod world;
