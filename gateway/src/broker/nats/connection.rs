@@ -80,7 +80,7 @@ pub async fn connect(
             hear(event, &state, &told, &refused);
             std::future::ready(())
         });
-    health.set(Fault::Disconnected, "not connected yet");
+    health.awaits(Fault::Disconnected, "not connected yet");
     let client = options.connect(urls.to_vec()).await?;
     Ok(Connection {
         client,

@@ -180,6 +180,15 @@ impl Health {
         self.set_of(fault, 0, detail);
     }
 
+    /// What is not there yet, as nothing is when a gateway starts: told, but no fault so far.
+    pub fn awaits(&self, fault: Fault, detail: &str) {
+        let seen = Seen {
+            detail: detail.to_owned(),
+            last: Instant::now(),
+        };
+        self.faults().insert((fault, 0), seen);
+    }
+
     /// A fault of one partition. Logged when it begins, and when what is said of it changes.
     pub fn set_of(&self, fault: Fault, partition: u16, detail: impl Into<String>) {
         let (detail, now) = (detail.into(), Instant::now());
