@@ -1,6 +1,6 @@
 //! The broker between gateways, on NATS.
 //!
-//! [`Nats`] is the hub's end: it hands requests to the tasks that do them, and their events to the hub. `publish` puts
+//! [`Nats`] is the hub's end: it hands requests to the tasks that `start` has made, and their events to the hub. `publish` puts
 //! messages into streams, `follow` reads the streams and `read` what is older, `live` and `send` carry
 //! rooms without history, `direct` messages to users, [`presence`] who is where. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
 //! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong.
@@ -17,8 +17,10 @@ pub mod presence;
 mod publish;
 mod read;
 mod send;
+mod start;
 mod stream;
 pub mod subjects;
 mod wire;
 
-pub use broker::{Nats, Settings, StartError};
+pub use broker::Nats;
+pub use start::{Settings, StartError};
