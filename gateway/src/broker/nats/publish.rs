@@ -68,6 +68,11 @@ impl Job {
     fn deadline(&self) -> Instant {
         self.at + DEADLINE
     }
+
+    /// What is said of it where it is never sent.
+    fn refused(self) -> (Self, PublishError) {
+        (self, PublishError::Unavailable)
+    }
 }
 
 /// Puts messages into streams.
@@ -90,8 +95,21 @@ pub struct Publisher {
 struct Sent {
     job: Job,
     tries: usize,
+    /// Whether the same message may be stored already: another one with its id was under way.
+    conflict: bool,
     /// The store when it was sent.
     place: Option<(Epoch, Offset)>,
+}
+
+impl Sent {
+    /// What is said of it where it is not sent again.
+    fn refused(self) -> (Job, PublishError) {
+        let error = match self.conflict {
+            true => PublishError::OutcomeUnknown,
+            false => PublishError::Unavailable,
+        };
+        (self.job, error)
+    }
 }
 
 /// A partition that does not take messages just now.
@@ -205,7 +223,15 @@ impl Run {
         match tokio::time::timeout_at(job.deadline(), publish).await {
             Ok(Ok(())) => {
                 let place = self.publisher.places[usize::from(job.partition)].now();
-                self.sent.insert(number, Sent { job, tries, place });
+                self.sent.insert(
+                    number,
+                    Sent {
+                        job,
+                        tries,
+                        conflict: false,
+                        place,
+                    },
+                );
             }
             Ok(Err(error)) => {
                 self.publisher.health.set(Fault::Other, error.to_string());
@@ -245,7 +271,8 @@ impl Run {
                     ErrorCode::CLUSTER_NOT_AVAILABLE,
                 ];
                 if again.contains(&code) || error.code() == 429 {
-                    return self.hold(number, sent);
+                    let conflict = code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT;
+                    return self.hold(number, Sent { conflict, ..sent });
                 }
                 let fault = api::fault(&error);
                 self.publisher
@@ -316,15 +343,10 @@ impl Run {
     /// Sends again what was held back and may go.
     async fn release(&mut self) {
         let now = Instant::now();
-        let under_way = |partition| {
-            self.sent
-                .values()
-                .any(|sent| sent.job.partition == partition)
-        };
         let ready: Vec<u16> = self
             .held
             .iter()
-            .filter(|(partition, held)| held.until <= Some(now) && !under_way(**partition))
+            .filter(|(partition, held)| held.until <= Some(now) && !self.is_under_way(**partition))
             .map(|(partition, _)| *partition)
             .collect();
         for partition in ready {
@@ -340,37 +362,46 @@ impl Run {
         }
     }
 
+    fn is_under_way(&self, partition: u16) -> bool {
+        self.sent
+            .values()
+            .any(|sent| sent.job.partition == partition)
+    }
+
     /// When something is due.
     fn wake(&self) -> Option<Instant> {
-        let first = self.sent.values().next().map(|sent| sent.job.deadline());
-        let held = self.held.values().filter_map(|held| held.until);
+        let sent = self.sent.values().map(|sent| sent.job.deadline());
+        // What waits for answers is looked at when they come, or at their deadline.
+        let held = self
+            .held
+            .iter()
+            .filter_map(|(partition, held)| held.until.filter(|_| !self.is_under_way(*partition)));
         let unsettled = self.unsettled.first().map(|_| Instant::now() + PAUSES[0]);
-        held.chain(first).chain(unsettled).min()
+        sent.chain(held).chain(unsettled).min()
     }
 
     async fn tick(&mut self) {
         let now = Instant::now();
-        while let Some(entry) = self.sent.first_entry() {
-            if entry.get().job.deadline() > now {
-                break;
-            }
-            let sent = entry.remove();
+        // What was sent again has a later number and an earlier deadline.
+        let over = |sent: &mut Sent| sent.job.deadline() <= now;
+        let unknown: Vec<Sent> = self
+            .sent
+            .extract_if(.., |_, sent| over(sent))
+            .map(|(_, sent)| sent)
+            .collect();
+        for sent in unknown {
             self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
         }
         let mut late = Vec::new();
         for held in self.held.values_mut() {
-            let over = |sent: &mut Sent| sent.job.deadline() <= now;
-            late.extend(
-                held.again
-                    .extract_if(.., |_, sent| over(sent))
-                    .map(|(_, sent)| sent.job),
-            );
+            let again = held.again.extract_if(.., |_, sent| over(sent));
+            late.extend(again.map(|(_, sent)| sent.refused()));
             while held.later.front().is_some_and(|job| job.deadline() <= now) {
-                late.extend(held.later.pop_front());
+                late.extend(held.later.pop_front().map(Job::refused));
             }
         }
-        for job in late {
-            self.answer(&job, Err(PublishError::Unavailable));
+        for (job, error) in late {
+            self.answer(&job, Err(error));
         }
         for (sent, ack) in std::mem::take(&mut self.unsettled) {
             if sent.job.deadline() <= now {
@@ -391,9 +422,10 @@ impl Run {
             self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
         }
         for (_, held) in std::mem::take(&mut self.held) {
-            let again = held.again.into_values().map(|sent| sent.job);
-            for job in again.chain(held.later) {
-                self.answer(&job, Err(PublishError::Unavailable));
+            let again = held.again.into_values().map(Sent::refused);
+            let later = held.later.into_iter().map(Job::refused);
+            for (job, error) in again.chain(later) {
+                self.answer(&job, Err(error));
             }
         }
     }
