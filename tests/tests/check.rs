@@ -107,7 +107,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"gateway": {"image": "x"}}),
         json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
         json!({"transports": {"serverSentEvents": {"mode": "Enabled"}}}),
-        json!({"broker": {"nats": {"urls": ["nats://localhost:4222"]}}}),
         json!({"authentication": {"queryToken": "Allow"}}),
         json!({"authentication": {"apiKeySecretName": "keys"}}),
         json!({"rooms": [{"match": "a", "subscribe": "Authenticated"}]}),

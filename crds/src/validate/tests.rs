@@ -285,7 +285,7 @@ fn leniently_read_an_unknown_field_is_only_told_about() {
 #[test]
 fn what_comes_later_is_refused_by_check_with_its_line_and_taken_by_parse() {
     let yaml = manifest(
-        "  replicas: 2\n  rooms:\n  - match: a\n    delivery: Worker\n  broker: {nats: {urls: [\"nats://n\"]}}",
+        "  replicas: 2\n  rooms:\n  - match: a\n    delivery: Worker\n  handler: {url: http://b, events: [connect]}",
     );
     assert!(parse(&yaml).is_ok());
     let found: Vec<_> = check(&yaml)
@@ -298,7 +298,7 @@ fn what_comes_later_is_refused_by_check_with_its_line_and_taken_by_parse() {
         [
             "line 6: spec.replicas: not yet supported by this version of the gateway",
             "line 9: spec.rooms[0].delivery: not yet supported by this version of the gateway",
-            "line 10: spec.broker: not yet supported by this version of the gateway",
+            "line 10: spec.handler: not yet supported by this version of the gateway",
         ]
     );
 }

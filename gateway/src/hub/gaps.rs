@@ -81,6 +81,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     }
 
     pub(super) fn tell_gap(&mut self, name: &RoomName, reason: GapReason) {
+        self.hand_over(name); // what came before stands before the gap
         let Some(room) = self.rooms.get(name) else {
             return;
         };

@@ -114,7 +114,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Whether a later [`Self::tick`] has something to do.
     pub fn waits_for_clock(&self) -> bool {
-        self.held || !self.presence_due.is_empty() || !self.missed.is_empty()
+        self.held
+            || !self.ahead.is_empty()
+            || !self.presence_due.is_empty()
+            || !self.missed.is_empty()
     }
 
     /// Whether queues to the shards are so full that messages of rooms with history must wait at their source.

@@ -1,6 +1,7 @@
 //! Subscriptions: who enters a room and leaves it, and how one goes on from a position that it knows.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::command::Address;
 use super::delivery::{Delivery, Outlet};
@@ -12,6 +13,9 @@ use crate::message::Message;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName};
 use crate::protocol::{RequestId, Since, Subscribed};
 
+/// How long somebody who comes from a gateway that is ahead waits for this one.
+const AHEAD: Duration = Duration::from_secs(5);
+
 /// A subscribe whose messages are older than the ring.
 pub(super) struct Resume {
     to: Address,
@@ -19,6 +23,8 @@ pub(super) struct Resume {
     room: RoomName,
     since: Since,
     presence: bool,
+    /// When it is answered at the latest, if it waits for this gateway to come as far as another.
+    until: Instant,
     /// Where the ring began when the broker was asked: what it reads reaches that.
     reach: Offset,
 }
@@ -72,6 +78,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     room: name.clone(),
                     since,
                     presence,
+                    until: Instant::now() + AHEAD,
                     reach,
                 };
                 let token = self.pending.insert(Pending::Resume(resume)) as Token;
@@ -211,14 +218,21 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Answers those who were ahead of this gateway, once it has come as far.
     pub(super) fn catch_up(&mut self) {
+        if self.ahead.is_empty() {
+            return;
+        }
+        let now = Instant::now();
         for mut resume in std::mem::take(&mut self.ahead) {
             let Some(room) = self.rooms.get(&resume.room) else {
                 continue; // everybody has left it
             };
             let store = self.stores.of(room.partition);
-            if store.epoch == resume.since.epoch && store.position < resume.since.offset {
+            let waits = store.epoch == resume.since.epoch
+                && store.position < resume.since.offset
+                && now < resume.until;
+            if waits {
                 self.ahead.push(resume);
-            } else if room.ring.floor() <= resume.since.offset {
+            } else if room.ring.floor() <= resume.since.offset && now < resume.until {
                 resume.reach = room.ring.floor();
                 self.resumed(resume, Some(Vec::new()));
             } else {
@@ -241,6 +255,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             room: name,
             since,
             presence,
+            until: _,
             reach,
         } = resume;
         let page_bytes = self.page_bytes();

@@ -40,6 +40,8 @@ pub struct Nats {
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
     pub(super) connection: Connection,
+    /// Whether the connection for reads stands.
+    pub(super) reading: watch::Receiver<bool>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
     pub(super) unkept: mpsc::Receiver<Event>,
@@ -62,7 +64,7 @@ impl Nats {
         key: Option<DeduplicationKey>,
     ) {
         let full = |waiting: &AtomicUsize| waiting.load(Ordering::Relaxed) > QUEUE_BYTES;
-        if !self.connection.is_up() {
+        if !self.connection.is_up() || (stored && self.history.is_none()) {
             return self.refuse(token, PublishError::Unavailable);
         }
         if stored {
@@ -157,7 +159,7 @@ impl Broker for Nats {
                     range,
                     limit,
                 };
-                if self.connection.is_up() && self.history.is_some() {
+                if *self.reading.borrow() && self.history.is_some() {
                     let _ = self.read.send(ask);
                 } else {
                     let complete = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, ServerError};
 use rand::RngExt;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::health::{Fault, Health};
 
@@ -23,6 +23,14 @@ const OLDEST_SERVER: (i64, i64) = (2, 11);
 /// What headers may take of a message, beside its payload.
 const HEADER_BYTES: usize = 8 * 1024;
 
+/// What is over once a connection stands.
+const CONNECTION_FAULTS: [Fault; 4] = [
+    Fault::Disconnected,
+    Fault::Unauthorized,
+    Fault::PermissionDenied,
+    Fault::Other,
+];
+
 /// One connection.
 #[derive(Clone)]
 pub struct Connection {
@@ -32,6 +40,8 @@ pub struct Connection {
     pub state: watch::Receiver<Link>,
     /// Subjects that the server refused a publish or a subscription to.
     pub denied: broadcast::Sender<String>,
+    /// Rung when the client has dropped messages that were not taken fast enough.
+    pub dropped: Arc<Notify>,
 }
 
 /// Whether there is a connection.
@@ -46,10 +56,10 @@ pub struct Link {
 impl Link {
     /// What it is after an event.
     fn after(self, up: bool) -> Self {
-        let made = u64::from(up && !self.up);
+        // Told once for each connection; that one was lost may have gone untold in a flood of events.
         Self {
             up,
-            generation: self.generation + made,
+            generation: self.generation + u64::from(up),
         }
     }
 }
@@ -62,11 +72,14 @@ pub async fn connect(
     urls: &[String],
     options: ConnectOptions,
     name: String,
+    of: u16,
     health: &Arc<Health>,
 ) -> Result<Connection, async_nats::ConnectError> {
     let (state, link) = watch::channel(Link::default());
     let (denied, _) = broadcast::channel(64);
     let (told, refused) = (Arc::clone(health), denied.clone());
+    let dropped = Arc::new(Notify::new());
+    let drops = Arc::clone(&dropped);
     let state = Arc::new(state);
     let options = options
         .name(name)
@@ -77,15 +90,19 @@ pub async fn connect(
         .request_timeout(Some(REQUEST_TIMEOUT))
         .reconnect_delay_callback(pause)
         .event_callback(move |event| {
-            hear(event, &state, &told, &refused);
+            if matches!(event, Event::SlowConsumer(_)) {
+                drops.notify_one();
+            }
+            hear(event, of, &state, &told, &refused);
             std::future::ready(())
         });
-    health.awaits(Fault::Disconnected, "not connected yet");
+    health.awaits(Fault::Disconnected, of, "not connected yet");
     let client = options.connect(urls.to_vec()).await?;
     Ok(Connection {
         client,
         state: link,
         denied,
+        dropped,
     })
 }
 
@@ -99,6 +116,7 @@ fn pause(attempt: usize) -> Duration {
 
 fn hear(
     event: Event,
+    of: u16,
     state: &watch::Sender<Link>,
     health: &Health,
     denied: &broadcast::Sender<String>,
@@ -106,34 +124,37 @@ fn hear(
     match event {
         Event::Connected => {
             health.metrics.connects.add_shared(1);
-            health.clear(Fault::Disconnected);
-            health.clear(Fault::Unauthorized);
-            health.clear(Fault::PermissionDenied);
-            health.clear(Fault::Other);
+            for fault in CONNECTION_FAULTS {
+                health.clear_of(fault, of);
+            }
             state.send_modify(|link| *link = link.after(true));
         }
         Event::Disconnected | Event::Closed => {
             state.send_modify(|link| *link = link.after(false));
-            health.set(Fault::Disconnected, "the connection was lost");
+            health.set_of(Fault::Disconnected, of, "the connection was lost");
         }
         Event::SlowConsumer(subscription) => {
-            health.set(Fault::SlowConsumer, format!("subscription {subscription}"));
+            health.set_of(
+                Fault::SlowConsumer,
+                of,
+                format!("subscription {subscription}"),
+            );
         }
         Event::ServerError(ServerError::AuthorizationViolation) => {
-            health.set(Fault::Unauthorized, "authorization violation");
+            health.set_of(Fault::Unauthorized, of, "authorization violation");
         }
         Event::ServerError(ServerError::Other(text)) => {
             if let Some(subject) = denied_subject(&text) {
-                health.set(Fault::PermissionDenied, text.clone());
+                health.set_of(Fault::PermissionDenied, of, text.clone());
                 let _ = denied.send(subject.to_owned()); // nobody may be waiting for an answer
             } else if text.to_lowercase().contains("auth") {
-                health.set(Fault::Unauthorized, text);
+                health.set_of(Fault::Unauthorized, of, text);
             } else {
-                health.set(Fault::Other, text);
+                health.set_of(Fault::Other, of, text);
             }
         }
-        Event::ClientError(error) => health.set(Fault::Disconnected, error.to_string()),
-        Event::ServerError(error) => health.set(Fault::Other, error.to_string()),
+        Event::ClientError(error) => health.set_of(Fault::Disconnected, of, error.to_string()),
+        Event::ServerError(error) => health.set_of(Fault::Other, of, error.to_string()),
         Event::LameDuckMode | Event::Draining => {}
     }
 }
@@ -222,7 +243,7 @@ mod tests {
     fn each_connection_has_a_number_of_its_own() {
         let link = Link::default().after(true);
         assert_eq!((link.up, link.generation), (true, 1));
-        assert_eq!(link.after(true).generation, 1, "told twice");
+        assert_eq!(link.after(true).generation, 2, "its end went untold");
         assert_eq!(link.after(false).after(true).generation, 2);
     }
 

@@ -69,6 +69,8 @@ struct Sent {
     missing: usize,
     taken: usize,
     full: bool,
+    /// Whether anybody has answered.
+    heard: bool,
     until: Instant,
 }
 
@@ -102,6 +104,7 @@ impl Direct {
                     let Some(number) = number else { continue };
                     let Some(waiting) = sent.get_mut(&number) else { continue };
                     waiting.missing = waiting.missing.saturating_sub(1);
+                    waiting.heard = true;
                     match std::str::from_utf8(&answer.payload).ok().and_then(|text| text.parse::<usize>().ok()) {
                         Some(taken) => waiting.taken += taken,
                         None => waiting.full |= answer.payload == FULL,
@@ -125,7 +128,7 @@ impl Direct {
                         );
                         let until = Instant::now() + DEADLINE;
                         let missing = (self.gateways)().max(1);
-                        sent.insert(next, Sent { token, missing, taken: 0, full: false, until });
+                        sent.insert(next, Sent { token, missing, taken: 0, full: false, heard: false, until });
                         // What finds no place in the client's queue is answered at its deadline.
                         let _ = tokio::time::timeout_at(until, publish).await;
                     }
@@ -168,6 +171,8 @@ impl Direct {
     /// What came of a message; answers that are still missing are those of gateways that are not there any more.
     fn tell(&self, sent: Sent) {
         let result = match sent {
+            // Not even this gateway has answered: the connection was lost.
+            Sent { heard: false, .. } => Err(PublishError::OutcomeUnknown),
             Sent {
                 taken: 0,
                 full: true,

@@ -7,6 +7,7 @@
 //! another consumer goes on behind the last position. The library's ordered consumer does less: its start position does
 //! not hold before the first message, and it tries again out of sight.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::{self, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::api::ApiError;
@@ -57,12 +58,22 @@ const STREAM_FAULTS: [Fault; 7] = [
 #[derive(Debug, Default)]
 pub struct Place {
     now: Mutex<Option<(Epoch, Offset)>>,
+    /// Whether the stream has taken a message at a position that had been read already.
+    went_back: AtomicBool,
+    suspected: Notify,
 }
 
 impl Place {
     /// The epoch and the last position; `None` before the stream was found.
     pub fn now(&self) -> Option<(Epoch, Offset)> {
         self.lock().clone()
+    }
+
+    /// The stream in this epoch gives out positions again that were given out before.
+    pub fn suspect(&self) {
+        if !self.went_back.swap(true, Ordering::Relaxed) {
+            self.suspected.notify_one();
+        }
     }
 
     fn advance(&self, to: Offset) {
@@ -73,6 +84,7 @@ impl Place {
 
     fn begin(&self, epoch: Epoch, last: Offset) {
         *self.lock() = Some((epoch, last));
+        self.went_back.store(false, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<(Epoch, Offset)>> {
@@ -144,6 +156,7 @@ impl Run {
     async fn follow(&mut self) -> Result<(), ApiError> {
         let history = *self.follower.history.borrow_and_update();
         let jetstream = self.follower.jetstream.clone();
+        let place = Arc::clone(&self.follower.place);
         let stream = self.follower.stream.open(&jetstream, &history).await?;
         self.per_room = stream.per_room;
         let mut next = self.begin(stream).await?;
@@ -156,6 +169,9 @@ impl Run {
         loop {
             let message = tokio::select! {
                 message = messages.next() => message,
+                () = place.suspected.notified() => {
+                    return Err(ApiError::new(Fault::Other, "the stream has gone back"));
+                }
                 changed = self.follower.history.changed() => match changed {
                     Ok(()) => {
                         let history = *self.follower.history.borrow_and_update();
@@ -215,7 +231,8 @@ impl Run {
                 .await;
             return Ok(from);
         };
-        if stream.epoch == epoch && stream.last >= position {
+        let went_back = self.follower.place.went_back.load(Ordering::Relaxed);
+        if stream.epoch == epoch && stream.last >= position && !went_back {
             if stream.first.0 > position.0 + 1 {
                 // Everything between has gone unread: aged, or purged.
                 let last = Offset(stream.first.0 - 1);
@@ -294,10 +311,12 @@ impl Run {
         let jetstream = self.follower.jetstream.clone();
         let history = *self.follower.history.borrow();
         let stream = self.follower.stream.open(&jetstream, &history).await?;
+        // The limit may have been lowered meanwhile.
+        let at_least = self.per_room.min(stream.per_room);
+        self.per_room = stream.per_room;
         let only_limits_of_rooms = stream.first <= next;
         let full = match only_limits_of_rooms {
             true => {
-                let at_least = self.per_room;
                 self.follower
                     .stream
                     .full_subjects(&jetstream, at_least)

@@ -13,6 +13,11 @@ use crate::metrics::Counter;
 /// How long a fault that only shows when something is tried is told after it was last seen.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// Stands for the connection that messages come over, where a partition's number may stand.
+pub const MAIN: u16 = u16::MAX;
+/// Stands for the connection that streams are read over.
+pub const READS: u16 = u16::MAX - 1;
+
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
@@ -175,21 +180,21 @@ impl Health {
         self.lags.iter().map(Counter::get).sum()
     }
 
-    /// A fault of the connection.
+    /// A fault of the connection that messages come over.
     pub fn set(&self, fault: Fault, detail: impl Into<String>) {
-        self.set_of(fault, 0, detail);
+        self.set_of(fault, MAIN, detail);
     }
 
     /// What is not there yet, as nothing is when a gateway starts: told, but no fault so far.
-    pub fn awaits(&self, fault: Fault, detail: &str) {
+    pub fn awaits(&self, fault: Fault, of: u16, detail: &str) {
         let seen = Seen {
             detail: detail.to_owned(),
             last: Instant::now(),
         };
-        self.faults().insert((fault, 0), seen);
+        self.faults().insert((fault, of), seen);
     }
 
-    /// A fault of one partition. Logged when it begins, and when what is said of it changes.
+    /// A fault of one partition or connection. Logged when it begins, and when what is said of it changes.
     pub fn set_of(&self, fault: Fault, partition: u16, detail: impl Into<String>) {
         let (detail, now) = (detail.into(), Instant::now());
         self.metrics.faults[fault as usize].add_shared(1);
@@ -205,12 +210,12 @@ impl Health {
         self.faults().insert((fault, partition), seen);
     }
 
-    /// A fault is over.
+    /// A fault of that connection is over.
     pub fn clear(&self, fault: Fault) {
-        self.clear_of(fault, 0);
+        self.clear_of(fault, MAIN);
     }
 
-    /// A fault of one partition is over.
+    /// A fault of one partition or connection is over.
     pub fn clear_of(&self, fault: Fault, partition: u16) {
         if self.faults().remove(&(fault, partition)).is_some() {
             tracing::info!(fault = fault.as_str(), "over: {}", fault.advice());
@@ -219,7 +224,7 @@ impl Health {
 
     /// Whether a fault of the connection is there.
     pub fn has(&self, fault: Fault) -> bool {
-        self.faults().contains_key(&(fault, 0))
+        self.faults().contains_key(&(fault, MAIN))
     }
 
     /// What is wrong, one line each; empty where nothing is.

@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_nats::Message;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{AbortHandle, spawn};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::health::{Fault, Health};
@@ -18,6 +21,9 @@ use super::subjects::Subjects;
 use super::wire;
 use crate::broker::{Event, GapReason, Scope};
 use crate::names::RoomName;
+
+/// How long the server may take to send an echo.
+const ECHO: Duration = Duration::from_secs(2);
 
 /// What the hub asks for, in order: who has begun to watch a room hears what is published after it.
 #[derive(Debug)]
@@ -83,9 +89,14 @@ impl Live {
             partitions: HashMap::new(),
         };
         let mut generation = connection.state.borrow().generation;
+        let dropped = Arc::clone(&connection.dropped);
         loop {
             tokio::select! {
                 () = connection.lost(generation) => {
+                    if generation > 0 {
+                        // Whatever is said from now on may not be heard here.
+                        run.heard.lose(GapReason::BrokerReset);
+                    }
                     let before = generation;
                     generation = tokio::select! {
                         generation = connection.up() => generation,
@@ -98,10 +109,15 @@ impl Live {
                         },
                     };
                     if before > 0 {
-                        // Whatever was said meanwhile was not heard here. The client subscribes anew by itself.
+                        // The client subscribes anew by itself; an echo comes once the server has taken that in.
+                        run.echo().await;
                         run.heard.lose(GapReason::BrokerReset);
                         run.heard.tell(&run.live.events).await;
                     }
+                }
+                () = dropped.notified() => {
+                    run.heard.lose(GapReason::Overload);
+                    run.heard.tell(&run.live.events).await;
                 }
                 ask = run.live.asks.recv() => match ask {
                     Some(ask) => run.take(ask).await,
@@ -113,6 +129,18 @@ impl Live {
 }
 
 impl Subscriptions {
+    /// Awaits a message of its own: the server takes in what one connection sends in order.
+    async fn echo(&self) {
+        let client = &self.live.connection.client;
+        let inbox = client.new_inbox();
+        let heard = async {
+            let mut echo = client.subscribe(inbox.clone()).await.ok()?;
+            client.publish(inbox, Bytes::new()).await.ok()?;
+            echo.next().await
+        };
+        let _ = timeout(ECHO, heard).await; // lost again: told again
+    }
+
     async fn take(&mut self, ask: Ask) {
         match ask {
             Ask::Publish(job) => self.live.sender.publish(job).await,
@@ -196,23 +224,26 @@ impl Heard {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    /// Says which rooms have lost something, once there is room to say it.
+    /// Says which rooms have lost something, as there is room to say it.
     async fn tell(&self, events: &mpsc::Sender<Event>) {
-        loop {
+        self.lost.store(false, Ordering::Relaxed);
+        let lost: Vec<String> = {
+            let rooms = self.rooms();
+            let lost = rooms.iter().filter(|(_, watched)| watched.lost.is_some());
+            lost.map(|(subject, _)| subject.clone()).collect()
+        };
+        for subject in lost {
             let Ok(place) = events.reserve().await else {
-                return;
+                return; // the hub is gone
             };
             let mut rooms = self.rooms();
-            let lost = rooms.values_mut().find_map(|watched| {
-                let reason = watched.lost.take()?;
-                Some((watched.room.clone(), reason))
-            });
-            match lost {
-                Some((room, reason)) => place.send(Event::Lost {
-                    scope: Scope::Room(room),
+            if let Some(watched) = rooms.get_mut(&subject)
+                && let Some(reason) = watched.lost.take()
+            {
+                place.send(Event::Lost {
+                    scope: Scope::Room(watched.room.clone()),
                     reason,
-                }),
-                None => return self.lost.store(false, Ordering::Relaxed),
+                });
             }
         }
     }

@@ -132,6 +132,8 @@ struct Run {
     held: HashMap<u16, Held>,
     /// Acknowledged by a store that was made anew, as it seems; they wait for its epoch.
     unsettled: Vec<(Sent, PublishAck)>,
+    /// When to look at them again.
+    settle_at: Instant,
 }
 
 impl Publisher {
@@ -147,6 +149,7 @@ impl Publisher {
             next: 0,
             held: HashMap::new(),
             unsettled: Vec::new(),
+            settle_at: Instant::now(),
         };
         connection.up().await;
         // The client subscribes anew by itself after each reconnect.
@@ -201,43 +204,44 @@ impl Run {
     async fn take(&mut self, job: Job) {
         match self.held.get_mut(&job.partition) {
             Some(held) => held.later.push_back(job),
-            None => self.send(job, 0).await,
+            None => self.send(job, 0, false).await,
         }
     }
 
-    async fn send(&mut self, job: Job, tries: usize) {
+    async fn send(&mut self, job: Job, tries: usize, conflict: bool) {
+        // Taken before: a message can't be read before it is sent.
+        let place = self.publisher.places[usize::from(job.partition)].now();
+        let sent = Sent {
+            job,
+            tries,
+            conflict,
+            place,
+        };
+        if sent.job.deadline() <= Instant::now() {
+            let (job, error) = sent.refused();
+            return self.answer(&job, Err(error));
+        }
         let number = self.next;
         self.next += 1;
-        let reply = format!("{}.{number}", self.inbox);
-        let publish = self
-            .publisher
-            .connection
-            .client
-            .publish_with_reply_and_headers(
-                job.subject.clone(),
-                reply,
-                job.headers.clone(),
-                job.payload.clone(),
-            );
+        let client = &self.publisher.connection.client;
+        let publish = client.publish_with_reply_and_headers(
+            sent.job.subject.clone(),
+            format!("{}.{number}", self.inbox),
+            sent.job.headers.clone(),
+            sent.job.payload.clone(),
+        );
         // The client's queue may be full while a connection stalls; what never got into it was not sent.
-        match tokio::time::timeout_at(job.deadline(), publish).await {
+        match tokio::time::timeout_at(sent.job.deadline(), publish).await {
             Ok(Ok(())) => {
-                let place = self.publisher.places[usize::from(job.partition)].now();
-                self.sent.insert(
-                    number,
-                    Sent {
-                        job,
-                        tries,
-                        conflict: false,
-                        place,
-                    },
-                );
+                self.sent.insert(number, sent);
             }
-            Ok(Err(error)) => {
-                self.publisher.health.set(Fault::Other, error.to_string());
-                self.answer(&job, Err(PublishError::Unavailable));
+            failed => {
+                if let Ok(Err(error)) = failed {
+                    self.publisher.health.set(Fault::Other, error.to_string());
+                }
+                let (job, error) = sent.refused();
+                self.answer(&job, Err(error));
             }
-            Err(_) => self.answer(&job, Err(PublishError::Unavailable)),
         }
     }
 
@@ -271,7 +275,8 @@ impl Run {
                     ErrorCode::CLUSTER_NOT_AVAILABLE,
                 ];
                 if again.contains(&code) || error.code() == 429 {
-                    let conflict = code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT;
+                    let conflict =
+                        sent.conflict || code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT;
                     return self.hold(number, Sent { conflict, ..sent });
                 }
                 let fault = api::fault(&error);
@@ -299,13 +304,16 @@ impl Run {
         for fault in [Fault::StorageFull, Fault::AccountLimit, Fault::NoLeader] {
             self.publisher.health.clear_of(fault, partition);
         }
-        let before = sent.place.as_ref().map_or(Offset(0), |(_, last)| *last);
+        let then = sent.place.clone();
+        let before = then.as_ref().map_or(Offset(0), |(_, last)| *last);
         let made_anew = !ack.duplicate && ack.sequence <= before.0;
-        let now = self.publisher.places[usize::from(partition)].now();
-        match now {
-            Some((epoch, _))
-                if !made_anew || Some(&epoch) != sent.place.as_ref().map(|(old, _)| old) =>
-            {
+        let place = &self.publisher.places[usize::from(partition)];
+        let Some((epoch, _)) = place.now() else {
+            return self.settle_later(sent, ack);
+        };
+        let same_epoch = then.is_some_and(|(then, _)| then == epoch);
+        match (same_epoch, made_anew) {
+            (true, false) | (false, true) => {
                 let receipt = Receipt {
                     position: Some((epoch, Offset(ack.sequence))),
                     timestamp: None,
@@ -313,8 +321,21 @@ impl Run {
                 };
                 self.answer(&sent.job, Ok(receipt));
             }
-            _ => self.unsettled.push((sent, ack)),
+            // It lies in a store whose epoch is not known here yet.
+            (true, true) => {
+                place.suspect();
+                self.settle_later(sent, ack);
+            }
+            // In which of two stores it lies can't be told.
+            (false, false) => self.answer(&sent.job, Err(PublishError::OutcomeUnknown)),
         }
+    }
+
+    fn settle_later(&mut self, sent: Sent, ack: PublishAck) {
+        if self.unsettled.is_empty() {
+            self.settle_at = Instant::now() + PAUSES[0];
+        }
+        self.unsettled.push((sent, ack));
     }
 
     /// The server does not allow a subject: it will not answer.
@@ -354,10 +375,17 @@ impl Run {
                 continue;
             };
             for (_, sent) in held.again {
-                self.send(sent.job, sent.tries + 1).await;
+                self.send(sent.job, sent.tries + 1, sent.conflict).await;
             }
-            for job in held.later {
-                self.send(job, 0).await;
+            let mut later = held.later;
+            while self.sent.len() < WINDOW
+                && let Some(job) = later.pop_front()
+            {
+                self.send(job, 0, false).await;
+            }
+            if !later.is_empty() {
+                let held = self.held.entry(partition).or_default();
+                (held.until, held.later) = (Some(now), later);
             }
         }
     }
@@ -376,7 +404,7 @@ impl Run {
             .held
             .iter()
             .filter_map(|(partition, held)| held.until.filter(|_| !self.is_under_way(*partition)));
-        let unsettled = self.unsettled.first().map(|_| Instant::now() + PAUSES[0]);
+        let unsettled = self.unsettled.first().map(|_| self.settle_at);
         sent.chain(held).chain(unsettled).min()
     }
 

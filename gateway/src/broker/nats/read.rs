@@ -80,8 +80,11 @@ struct Shared {
 }
 
 /// A run of a room's messages.
+#[derive(Default)]
 struct Found {
     messages: Vec<Arc<Message>>,
+    /// Their positions, and those of what could not be read.
+    positions: Vec<Offset>,
     /// How many follow.
     more: u64,
 }
@@ -118,9 +121,13 @@ impl Reader {
 impl Shared {
     /// Answers all who wait for a room.
     async fn serve(self: Arc<Self>, room: RoomName) {
-        let Ok(_turn) = self.turns.acquire().await else {
+        let turn = timeout_at(Instant::now() + DEADLINE, self.turns.acquire()).await;
+        if !matches!(turn, Ok(Ok(_))) {
+            for ask in self.waiting().remove(&room).unwrap_or_default() {
+                self.tell(ask.token, None);
+            }
             return;
-        };
+        }
         loop {
             let mut asks = {
                 let mut waiting = self.waiting();
@@ -183,7 +190,8 @@ impl Shared {
             if found.more > 0 && rest.len() < ask.limit {
                 return true; // the next round begins here
             }
-            let following = rest.len() as u64 + found.more;
+            let kept = found.positions.partition_point(|at| *at <= after);
+            let following = (found.positions.len() - kept) as u64 + found.more;
             let page = || rest.iter().take(ask.limit).cloned().collect();
             self.tell(ask.token, proof.holds(after, following).then(page));
             false
@@ -206,24 +214,50 @@ impl Shared {
         // Any copy may answer a direct get; the leader says how far it must have come.
         let last = match looked.replicas {
             1 => None,
-            _ => last_of(jetstream, &stream.name(), &subject).await?,
+            _ => {
+                let ask = json!({"last_by_subj": subject});
+                of_leader(jetstream, &stream.name(), &ask).await?
+            }
         };
-        let found = loop {
-            let found = self.batch(room, Offset(after.0 + 1), limit).await?;
-            let reached = found.messages.last().and_then(|message| message.offset);
+        let mut found = Found::default();
+        loop {
+            let from = found.positions.last().copied().unwrap_or(after);
+            let next = self.batch(room, Offset(from.0 + 1), limit).await?;
+            let none = next.positions.is_empty();
+            found.messages.extend(next.messages);
+            found.positions.extend(next.positions);
+            found.more = next.more;
+            let reached = found.positions.last().copied();
+            if found.more > 0 && found.messages.len() < limit && !none {
+                continue; // the server ends a batch early where it is large
+            }
             if found.more > 0 || last <= Some(after) || reached >= last {
-                break found;
+                break;
             }
             sleep(PAUSE).await; // nothing tells when a copy has caught up
+        }
+        // Asked for after the messages: what was there still when they were read can only have gone since. A copy that
+        // lags would not know.
+        let first = match looked.replicas {
+            1 => self
+                .batch(room, Offset(1), 1)
+                .await?
+                .positions
+                .first()
+                .copied(),
+            _ => {
+                let ask = json!({"seq": 1, "next_by_subj": subject});
+                of_leader(jetstream, &stream.name(), &ask).await?
+            }
         };
-        // Asked for after the messages: what was there still when they were read can only have gone since.
-        let first = self.batch(room, Offset(1), 1).await?;
+        let name = self.parts.subjects.partition(room);
+        self.parts.health.clear_of(Fault::NoLeader, name);
         let stream = stream.look(jetstream).await?;
         let known = self.parts.places[partition].now();
         let proof = Proof {
             same_store: known
                 .is_some_and(|(epoch, _)| epoch == stream.epoch && epoch == looked.epoch),
-            first: first.messages.first().and_then(|message| message.offset),
+            first,
             stream,
         };
         Ok((found, proof))
@@ -240,7 +274,7 @@ impl Shared {
         let mut from = Offset(1);
         loop {
             let found = self.batch(room, from, BATCH).await?;
-            let end = found.messages.last().and_then(|message| message.offset);
+            let end = found.positions.last().copied();
             last.extend(
                 found
                     .messages
@@ -279,14 +313,14 @@ impl Shared {
             )
             .await
             .map_err(|error| other(error.to_string()))?;
-        let mut found = Found {
-            messages: Vec::new(),
-            more: 0,
-        };
+        let mut found = Found::default();
         while let Some(answer) = answers.next().await {
             match answer.status {
                 None | Some(StatusCode::OK) => {
                     found.more = number(&answer, "Nats-Num-Pending").unwrap_or_default();
+                    found
+                        .positions
+                        .extend(number(&answer, header::NATS_SEQUENCE).map(Offset));
                     found.messages.extend(self.message(room, &answer));
                 }
                 // The end of the batch, or no message at all.
@@ -360,11 +394,11 @@ impl Proof {
     }
 }
 
-/// The last message of a subject, as the leader knows it.
-async fn last_of(
+/// The position of the message that is asked for, as the leader knows it.
+async fn of_leader(
     jetstream: &Context,
     stream: &str,
-    subject: &str,
+    ask: &serde_json::Value,
 ) -> Result<Option<Offset>, ApiError> {
     #[derive(Deserialize)]
     struct Answer {
@@ -374,8 +408,7 @@ async fn last_of(
     struct Last {
         seq: u64,
     }
-    let ask = json!({"last_by_subj": subject});
-    match call::<Answer>(jetstream, format!("STREAM.MSG.GET.{stream}"), &ask).await {
+    match call::<Answer>(jetstream, format!("STREAM.MSG.GET.{stream}"), ask).await {
         Ok(answer) => Ok(Some(Offset(answer.message.seq))),
         Err(error) if error.code == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use super::connection::{self, Connection, REQUEST_TIMEOUT};
 use super::credentials::{Credentials, CredentialsError};
 use super::direct::Direct;
 use super::follow::{Follower, Place};
-use super::health::{Fault, Health};
+use super::health::{Fault, Health, MAIN, READS};
 use super::live::Live;
 use super::presence;
 use super::presence::link::{LeaseError, Link, LinkHandle};
@@ -84,15 +84,16 @@ impl Nats {
         );
         let credentials = Credentials::new(spec, settings.secrets.as_deref())?;
         let fingerprint = credentials.check()?;
-        let connect = |what: &str| {
+        let connect = |what: &str, of: u16| {
             let name = format!("linnet {} {}{what}", subjects.owner(), settings.gateway);
             let options = credentials.options();
             let health = &health;
-            async move { connection::connect(&spec.urls, options, name, health).await }
+            async move { connection::connect(&spec.urls, options, name, of, health).await }
         };
-        let connection = connect("").await?;
-        let reading = connect(" (reads)").await?;
+        let connection = connect("", MAIN).await?;
+        let reading = connect(" (reads)", READS).await?;
         let clients = [connection.client.clone(), reading.client.clone()];
+        let reading_stands = reading.stands();
         let runtime = tokio::runtime::Handle::current();
         credentials.watch(fingerprint, move || {
             for client in clients.clone() {
@@ -207,6 +208,7 @@ impl Nats {
             read,
             history,
             connection,
+            reading: reading_stands,
             answers,
             own,
             unkept,

@@ -117,6 +117,18 @@ impl Tracker {
         to.rollout.drain_seconds = drain;
         keep(from.broker == to.broker, "spec.broker");
         to.broker.clone_from(&from.broker);
+        if from.broker.is_some() {
+            // Who reads and writes the streams is there from the start, or not at all.
+            let shape = |spec: &linnet_crds::RealtimeChannelSpec| {
+                let history = spec.history.as_ref();
+                history.map(|history| (history.partitions, history.storage))
+            };
+            let same = shape(from) == shape(to);
+            keep(same, "spec.history");
+            if !same {
+                to.history.clone_from(&from.history);
+            }
+        }
         kept
     }
 }
