@@ -281,7 +281,7 @@ impl Gateway {
 
     /// Stops the process where it stands (SIGSTOP).
     pub fn pause(&self) {
-        self.signal("STOP");
+        process::pause(&self.child);
     }
 
     /// Lets a paused process go on.

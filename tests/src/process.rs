@@ -2,6 +2,7 @@
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
@@ -64,6 +65,37 @@ pub(crate) fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id().expect("a running process"));
     let sent = Command::new("sh").args(["-c", &kill]).status();
     assert!(sent.unwrap().success(), "{kill}");
+}
+
+/// Stops `child` where it stands (SIGSTOP), and comes back when each of its threads does: the signal alone returns while
+/// some still run, and a server could yet answer.
+///
+/// # Panics
+/// When the process is gone, or does not stop.
+pub(crate) fn pause(child: &Child) {
+    signal(child, "STOP");
+    let threads = format!("/proc/{}/task", child.id().expect("a running process"));
+    let begun = Instant::now();
+    while !all_stopped(&threads) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(STEP),
+            "it does not stop"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether all threads in a `task` folder of procfs are in state `T` (proc_pid_stat(5)). A thread that has ended meanwhile
+/// counts as stopped.
+fn all_stopped(threads: &str) -> bool {
+    std::fs::read_dir(threads).unwrap().all(|thread| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        // The name before the state is in parentheses and may hold anything.
+        stat.map_or(true, |stat| {
+            stat.rsplit_once(") ")
+                .is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    })
 }
 
 /// Ends `child` with the signal `name` and awaits its end.

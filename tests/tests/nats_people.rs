@@ -161,8 +161,10 @@ fn what_a_client_says_does_not_become_a_header_of_nats() {
                 "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             });
             here.ack(request).await;
-            // One without history may come before the other gateway listens for it.
-            while *room == "kept" {
+            if *room == "live.a" {
+                continue; // it may come before the other gateway listens for it
+            }
+            loop {
                 let frame = there.next_of("message").await;
                 assert_eq!(frame["event"], evil, "{frame}");
                 if frame["data"]["n"] == n {

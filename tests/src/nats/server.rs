@@ -157,7 +157,7 @@ impl NatsServer {
     /// # Panics
     /// When it is down.
     pub fn pause(&self) {
-        process::signal(self.child.as_ref().expect("a running server"), "STOP");
+        process::pause(self.child.as_ref().expect("a running server"));
     }
 
     /// Lets a paused process go on.
