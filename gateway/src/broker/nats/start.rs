@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use async_nats::Client;
 use async_nats::jetstream::{self, ContextBuilder};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -91,9 +92,16 @@ impl Nats {
             async move { connection::connect(&spec.urls, options, name, of, health).await }
         };
         let connection = connect("", MAIN).await?;
-        let reading = connect(" (reads)", READS).await?;
-        let clients = [connection.client.clone(), reading.client.clone()];
-        let reading_stands = reading.stands();
+        let reading = match channel.history {
+            Some(_) => Some(connect(" (reads)", READS).await?),
+            None => None,
+        };
+        let clients: Vec<Client> = [Some(&connection), reading.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|connection| connection.client.clone())
+            .collect();
+        let reading_stands = reading.as_ref().map(Connection::stands);
         let runtime = tokio::runtime::Handle::current();
         credentials.watch(fingerprint, move || {
             for client in clients.clone() {
@@ -118,7 +126,7 @@ impl Nats {
 
         let mut warm = Vec::new();
         let mut history = None;
-        if let Some(of) = channel.history {
+        if let (Some(of), Some(reading)) = (channel.history, reading) {
             let (sender, receiver) = watch::channel(of);
             history = Some(sender);
             for (number, stream) in streams.iter().enumerate() {
