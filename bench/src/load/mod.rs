@@ -15,4 +15,4 @@ mod track;
 pub use plan::{Lengths, Opened, Plan, Protocol, Snapshot};
 pub use publisher::{Published, Publisher, Schedule};
 pub use swarm::Swarm;
-pub use track::{Latency, Tracker};
+pub use track::{Latency, Tracker, delays};

@@ -7,6 +7,7 @@ pub mod flood;
 pub mod idle;
 pub mod manifest;
 pub mod memory;
+pub mod nats_latency;
 
 use std::path::PathBuf;
 
@@ -36,12 +37,21 @@ impl Settings {
     fn start_gateway(&self, manifest: &str) -> Result<Gateway> {
         Gateway::start(&self.gateway, manifest, &self.gateway_arguments)
     }
+
+    /// Starts a gateway that meets others on NATS, and waits until it may take clients.
+    fn start_gateway_on_nats(&self, manifest: &str, name: &str) -> Result<Gateway> {
+        let mut arguments = vec!["--create-stream".to_owned(), format!("--name={name}")];
+        arguments.extend_from_slice(&self.gateway_arguments);
+        let gateway = Gateway::start(&self.gateway, manifest, &arguments)?;
+        gateway.ready()?;
+        Ok(gateway)
+    }
 }
 
 /// A scenario: its name and how it is run.
 pub type Scenario = (&'static str, fn(&Settings) -> Result<Report>);
 
-/// All scenarios, in the order in which they are run.
+/// The scenarios that need nothing else, in the order in which they are run.
 pub const ALL: [Scenario; 6] = [
     ("fanout", fanout::run),
     ("memory", memory::run),
@@ -50,6 +60,9 @@ pub const ALL: [Scenario; 6] = [
     ("idle", idle::run),
     ("fairness", fairness::run),
 ];
+
+/// The scenarios that need a `nats-server`; run where they are named.
+pub const NATS: [Scenario; 1] = [("nats-latency", nats_latency::run)];
 
 /// Tells a person who waits what is going on.
 fn progress(what: &str) {
