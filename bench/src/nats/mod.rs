@@ -1,6 +1,8 @@
 //! Bare clients of NATS: what the relay between its two sides uses, and the way from client to client alone.
 
+pub mod acked;
 pub mod pair;
+pub mod send;
 
 use std::time::Duration;
 
@@ -16,6 +18,9 @@ use async_nats::{
 use bytes::Bytes;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+
+/// Publishes to a stream under way at once, as many as the gateway's.
+pub const WINDOW: usize = 256;
 
 /// A way through NATS, of the kind that a room with history takes (stream and consumer) or one without (core).
 #[derive(Debug, Clone, Args)]
@@ -46,7 +51,9 @@ impl Way {
     pub async fn enter(self) -> Result<Entry> {
         let client = connect(&self.url).await?;
         Ok(Entry {
-            jetstream: jetstream::new(client.clone()),
+            jetstream: jetstream::ContextBuilder::new()
+                .max_ack_inflight(WINDOW)
+                .build(client.clone()),
             client,
             way: self,
         })
@@ -94,9 +101,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Publishes a message; gives the ack that a stream will send.
+    /// Publishes a message; gives the ack that a stream will send. Waits while a whole window is under way.
     pub async fn publish(&self, payload: Bytes) -> Result<Option<PublishAckFuture>> {
-        let subject = self.way.subject.clone();
+        self.publish_to(self.way.subject.clone(), payload).await
+    }
+
+    /// [`publish`](Self::publish) to another subject of the same kind.
+    pub async fn publish_to(
+        &self,
+        subject: String,
+        payload: Bytes,
+    ) -> Result<Option<PublishAckFuture>> {
         if self.way.stream.is_some() {
             let ack = self.jetstream.publish(subject, payload).await?;
             return Ok(Some(ack));

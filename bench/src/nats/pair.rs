@@ -1,23 +1,17 @@
 //! From one NATS client to another: what no relay and no gateway can be faster than.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
-use tokio::{
-    runtime::{Builder, Runtime},
-    time::timeout,
-};
+use tokio::time::timeout;
 
-use super::Way;
+use super::{
+    Way,
+    send::{one_thread, send},
+};
 use crate::{
-    load::{
-        Latency, Schedule, delays,
-        marker::{self, Marker},
-    },
+    load::{Latency, Schedule, delays, marker::Marker},
     measure::monotonic_ns,
 };
 
@@ -52,25 +46,6 @@ pub fn measure(way: &Way, schedule: Schedule, warm_up: u64) -> Result<Latency> {
         Ok(Latency::from(&delays))
     });
     let entry = sending.block_on(way.clone().enter())?;
-    let begun = Instant::now();
-    for sequence in 0..total {
-        let due = begun + schedule.interval().mul_f64(sequence as f64);
-        // tokio's timer counts milliseconds, which is a whole interval here.
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        let sent_ns = monotonic_ns();
-        let data = marker::json_string(schedule.data_bytes, Marker { sequence, sent_ns });
-        if let Some(ack) = sending.block_on(entry.publish(data.into()))? {
-            // One that fails is a message that does not come.
-            sending.spawn(async move { ack.await.is_ok() });
-        }
-    }
+    send(&sending, &entry, schedule, |_| way.subject.clone())?;
     receiving.block_on(received)?
-}
-
-fn one_thread() -> Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot set up tokio")
 }

@@ -24,11 +24,8 @@ use crate::{
         frames::{self, Opcode},
         handshake,
     },
-    nats::{Entry, Way},
+    nats::{Entry, WINDOW, Way},
 };
-
-/// Publishes under way at once, as many as the gateway's.
-const WINDOW: usize = 256;
 
 /// The side that takes publishes, until stdin ends.
 pub fn enter(way: Way) -> Result<()> {

@@ -7,7 +7,10 @@ pub mod flood;
 pub mod idle;
 pub mod manifest;
 pub mod memory;
+mod nats;
+pub mod nats_foreign;
 pub mod nats_latency;
+pub mod nats_publish;
 
 use std::path::PathBuf;
 
@@ -62,7 +65,11 @@ pub const ALL: [Scenario; 6] = [
 ];
 
 /// The scenarios that need a `nats-server`; run where they are named.
-pub const NATS: [Scenario; 1] = [("nats-latency", nats_latency::run)];
+pub const NATS: [Scenario; 3] = [
+    ("nats-latency", nats_latency::run),
+    ("nats-publish", nats_publish::run),
+    ("nats-foreign", nats_foreign::run),
+];
 
 /// Tells a person who waits what is going on.
 fn progress(what: &str) {

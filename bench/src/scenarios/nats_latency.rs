@@ -2,21 +2,18 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{Settings, manifest::Channel, progress};
+use super::{Settings, manifest::Channel, nats::relay_way, progress};
 use crate::{
     load::{Latency, Plan, Protocol, Schedule},
-    nats::{self, Way, pair},
+    nats::{Way, pair},
     process::{Load, NatsServer, Reference, Target},
     report::{Curve, Report, Row, Unit},
     stats::Summary,
 };
 
 const ROOM: &str = "latency";
-/// The stream that a gateway makes for the channel of [`Channel`].
-const GATEWAY_STREAM: &str = "linnet_default_bench";
-const RELAY_STREAM: &str = "bench_relay";
 const TARGET: f64 = 1.3;
 
 /// One measured window.
@@ -89,7 +86,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
         };
         // Learns the length of the frames, and makes the stream; its timing is thrown away.
         let frame_bytes = setting.gateways()?.frame_bytes;
-        let way = setting.way()?;
+        let way = relay_way(&nats, history, ROOM)?;
         let mut series: [Series; 3] = Default::default();
         for pair in 0..settings.pairs {
             progress(&format!(
@@ -194,34 +191,6 @@ impl Setting<'_> {
             ..self.schedule
         };
         pair::measure(way, schedule, warm_up.messages())
-    }
-
-    /// The reference's way, on subjects of as many tokens as the gateway's.
-    fn way(&self) -> Result<Way> {
-        let (url, room) = (self.nats.url(), format!("r_{ROOM}"));
-        if !self.history {
-            return Ok(Way {
-                url,
-                subject: format!("bench.default.relay.live.0.{room}"),
-                stream: None,
-            });
-        }
-        let subject = format!("bench.default.relay.history.0.{room}");
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(nats::copy_stream(
-                &url,
-                GATEWAY_STREAM,
-                RELAY_STREAM,
-                "bench.default.relay.history.0.*",
-            ))
-            .context("cannot make a stream for the relay")?;
-        Ok(Way {
-            url,
-            subject,
-            stream: Some(RELAY_STREAM.to_owned()),
-        })
     }
 
     fn warm_up(&self) -> Schedule {
