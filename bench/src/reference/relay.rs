@@ -54,6 +54,7 @@ pub fn leave(way: Way, frame_bytes: usize) -> Result<()> {
         let mut out = Vec::new();
         loop {
             tokio::select! {
+                // A message ends an upgrade halfway: nobody connects while some come.
                 socket = accept(&listener) => clients.push(socket?),
                 message = messages.next() => {
                     let message = message.context("NATS ended")??;

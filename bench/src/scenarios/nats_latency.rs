@@ -1,6 +1,9 @@
 //! Latency from client to client over two gateways and NATS, against a bare relay with the same hops.
 
-use std::time::Instant;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 
@@ -15,6 +18,8 @@ use crate::{
 
 const ROOM: &str = "latency";
 const TARGET: f64 = 1.3;
+/// Nobody says when NATS core has heard of a new subscription, and what is published before is lost.
+const SUBSCRIBING: Duration = Duration::from_millis(200);
 
 /// One measured window.
 #[derive(Debug)]
@@ -204,6 +209,7 @@ impl Setting<'_> {
     fn window(&self, entry: Target, exit: Target, protocol: Protocol) -> Result<Sample> {
         let mut load = Load::start()?;
         let group = load.open(Plan::new(exit.address, protocol, ROOM, 1))?.group;
+        thread::sleep(SUBSCRIBING);
         let warmed = load.publish(entry.address, ROOM, self.warm_up())?.messages;
         load.settle_exactly(group, warmed, 1)?;
         load.snapshot(group, true)?;
