@@ -50,7 +50,7 @@ pub fn send(
         let data = marker::json_string(schedule.data_bytes, Marker { sequence, sent_ns });
         let publish = entry.publish_to(subject(sequence), data.into());
         if let Some(ack) = runtime.block_on(publish)? {
-            acks.push(runtime.spawn(timeout(ACK_TIMEOUT, async move { ack.await })));
+            acks.push(runtime.spawn(async move { timeout(ACK_TIMEOUT, ack.into_future()).await }));
         }
     }
     for ack in acks {
