@@ -1,13 +1,16 @@
 //! The processes of a measurement, started and asked from here, killed when dropped.
 
+mod nats;
+
 use std::{
     env,
     fmt::Debug,
-    io::{BufRead, BufReader, Write},
-    net::SocketAddr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +21,11 @@ use crate::{
     load::{Opened, Plan, Published, Schedule, Snapshot},
     measure, reference,
 };
+
+pub use nats::NatsServer;
+
+/// How long a server may take until it can be used.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A child that is talked to by lines.
 #[derive(Debug)]
@@ -120,9 +128,11 @@ impl Target {
 pub struct Gateway {
     /// What to measure.
     pub target: Target,
+    /// Where it says how it is.
+    internal: Option<SocketAddr>,
     _process: Process,
-    /// Holds the manifest.
-    _folder: tempfile::TempDir,
+    /// Holds the manifest and the log.
+    folder: tempfile::TempDir,
 }
 
 impl Gateway {
@@ -140,12 +150,12 @@ impl Gateway {
         let log_path = folder.path().join("log");
         command.stderr(std::fs::File::create(&log_path)?);
         let mut process = Process::start(command)?;
-        let address = loop {
+        let (address, internal) = loop {
             let line = process
                 .line()
                 .with_context(|| std::fs::read_to_string(&log_path).unwrap_or_default())?;
-            if let Some(address) = listening(&line) {
-                break address;
+            if let Some(address) = listening(&line, "public=") {
+                break (address, listening(&line, "internal="));
             }
         };
         let target = Target {
@@ -154,18 +164,54 @@ impl Gateway {
         };
         Ok(Self {
             target,
+            internal,
             _process: process,
-            _folder: folder,
+            folder,
         })
+    }
+
+    /// Waits until it may take clients; with a broker that is later than when it listens.
+    pub fn ready(&self) -> Result<()> {
+        let internal = self
+            .internal
+            .context("the gateway named no internal address")?;
+        let begun = Instant::now();
+        loop {
+            let answer = readiness(internal).unwrap_or_default();
+            if answer.starts_with("HTTP/1.1 200") {
+                return Ok(());
+            }
+            if begun.elapsed() > START_TIMEOUT {
+                let log = std::fs::read_to_string(self.folder.path().join("log"));
+                bail!(
+                    "the gateway is not ready: {answer}\n{}",
+                    log.unwrap_or_default()
+                );
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
-/// The public address in the line `listening public=… internal=…`.
-fn listening(line: &str) -> Option<SocketAddr> {
+/// What `/readyz` answers.
+fn readiness(internal: SocketAddr) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(internal)?;
+    socket.set_read_timeout(Some(START_TIMEOUT))?;
+    write!(
+        socket,
+        "GET /readyz HTTP/1.1\r\nHost: {internal}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The address under `key` in the line `listening public=… internal=…`.
+fn listening(line: &str, key: &str) -> Option<SocketAddr> {
     let words = line.strip_prefix("listening ")?;
     words
         .split_whitespace()
-        .find_map(|word| word.strip_prefix("public=")?.parse().ok())
+        .find_map(|word| word.strip_prefix(key)?.parse().ok())
 }
 
 /// A running `linnet-bench-reference`.
@@ -183,7 +229,8 @@ impl Reference {
         command.args(arguments);
         let mut process = Process::start(command)?;
         let line = process.line()?;
-        let address = listening(&line).with_context(|| format!("the reference said {line}"))?;
+        let address =
+            listening(&line, "public=").with_context(|| format!("the reference said {line}"))?;
         Ok(Self {
             target: Target {
                 pid: process.child.id(),
@@ -350,9 +397,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_public_address_is_read_from_the_gateway_s_line() {
-        let address = listening("listening public=127.0.0.1:4711 internal=127.0.0.1:4712\n");
-        assert_eq!(address, Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
-        assert_eq!(listening("starting"), None);
+    fn both_addresses_are_read_from_the_gateway_s_line() {
+        let line = "listening public=127.0.0.1:4711 internal=127.0.0.1:4712\n";
+        let port = |key| listening(line, key).map(|address| address.port());
+        assert_eq!(
+            (port("public="), port("internal=")),
+            (Some(4711), Some(4712))
+        );
+        assert_eq!(listening("starting", "public="), None);
     }
 }

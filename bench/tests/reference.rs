@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linnet_bench::{
     load::{Lengths, Plan, Protocol, Schedule},
-    process::{Load, Reference},
+    process::{Load, NatsServer, Reference},
     reference::Send,
 };
 
@@ -83,4 +83,30 @@ fn the_connect_server_answers_with_the_asked_lengths_and_closes() {
     );
     load.close(opened.group).unwrap();
     assert!(server.target.cpu().unwrap() > Duration::ZERO && server.target.resident().unwrap() > 0);
+}
+
+#[test]
+#[ignore = "needs nats-server on PATH or in LINNET_NATS_SERVER"]
+fn the_relay_passes_on_what_is_published_in_frames_of_the_asked_length() {
+    let nats = NatsServer::start().unwrap();
+    let way = format!("--url={} --subject=x", nats.url());
+    let exit = start(&format!("relay-out {way} --frame-bytes=240"));
+    let entry = start(&format!("relay-in {way}"));
+    let mut load = Load::start().unwrap();
+    let group = load
+        .open(Plan::new(exit.target.address, Protocol::Plain, "x", 1))
+        .unwrap()
+        .group;
+    let schedule = Schedule {
+        per_second: 1000.0,
+        burst: 1,
+        seconds: 0.05,
+        data_bytes: 128,
+    };
+    load.publish(entry.target.address, "x", schedule).unwrap();
+    let seen = load.settle_exactly(group, 50, 1).unwrap();
+    assert_eq!(
+        (seen.bytes, seen.lost + seen.reordered + seen.duplicated),
+        (50 * 240, 0)
+    );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use linnet_bench::{load::Lengths, measure, reference};
+use linnet_bench::{load::Lengths, measure, nats::Way, reference};
 
 /// A server that does the least that is needed for the same bytes.
 #[derive(Parser)]
@@ -29,6 +29,19 @@ enum Mode {
         #[arg(long)]
         ack: usize,
     },
+    /// Publishes to NATS what clients publish.
+    RelayIn {
+        #[command(flatten)]
+        way: Way,
+    },
+    /// Sends to all clients what comes from NATS.
+    RelayOut {
+        #[command(flatten)]
+        way: Way,
+        /// Length of a frame on the wire, header included.
+        #[arg(long)]
+        frame_bytes: usize,
+    },
 }
 
 fn main() -> Result<()> {
@@ -48,5 +61,7 @@ fn main() -> Result<()> {
             greeting,
             ack,
         }),
+        Mode::RelayIn { way } => reference::relay::enter(way),
+        Mode::RelayOut { way, frame_bytes } => reference::relay::leave(way, frame_bytes),
     }
 }

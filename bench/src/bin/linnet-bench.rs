@@ -12,7 +12,8 @@ use linnet_bench::{
 /// Prints ratios against references in the same run and writes them with a plot.
 #[derive(Parser)]
 struct Arguments {
-    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named.
+    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. These need a nats-server and
+    /// are run by name only: nats-latency, nats-publish, nats-foreign.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
     #[arg(long)]
@@ -72,9 +73,14 @@ fn choose(names: &[String]) -> Result<Vec<Scenario>> {
     let find = |name: &String| {
         scenarios::ALL
             .into_iter()
+            .chain(scenarios::NATS)
             .find(|(known, _)| known == name)
             .with_context(|| {
-                let known: Vec<&str> = scenarios::ALL.iter().map(|(name, _)| *name).collect();
+                let known: Vec<&str> = scenarios::ALL
+                    .iter()
+                    .chain(&scenarios::NATS)
+                    .map(|(name, _)| *name)
+                    .collect();
                 format!(
                     "no benchmark is called {name}; there are {}",
                     known.join(", ")

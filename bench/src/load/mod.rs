@@ -13,6 +13,7 @@ mod swarm;
 mod track;
 
 pub use plan::{Lengths, Opened, Plan, Protocol, Snapshot};
+pub(crate) use publisher::push_publish;
 pub use publisher::{Published, Publisher, Schedule};
 pub use swarm::Swarm;
-pub use track::{Latency, Tracker};
+pub use track::{Delays, Latency, Tracker, delays};

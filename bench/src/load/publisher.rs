@@ -205,7 +205,7 @@ impl Publisher {
 }
 
 /// Appends one publish request, masked. `id` is also the message's sequence number.
-fn push_publish(out: &mut Vec<u8>, room: &str, id: u64, data_bytes: usize) {
+pub(crate) fn push_publish(out: &mut Vec<u8>, room: &str, id: u64, data_bytes: usize) {
     let data = marker::json_string(
         data_bytes,
         Marker {

@@ -84,7 +84,7 @@ async fn serve_one(mut socket: TcpStream, answers: &'static Answers) -> std::io:
 }
 
 /// Reads something; the end of the stream and a full buffer are errors.
-async fn read(socket: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(super) async fn read(socket: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usize> {
     match socket.read(buffer).await? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
         read => Ok(read),
@@ -92,7 +92,7 @@ async fn read(socket: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<usiz
 }
 
 /// A text frame of `wire` bytes that starts with `start` and is one JSON object.
-fn filled(start: &str, wire: usize) -> Result<Vec<u8>> {
+pub(super) fn filled(start: &str, wire: usize) -> Result<Vec<u8>> {
     let wire = wire.max(frames::server_frame_len(start.len() + 1));
     let length =
         frames::payload_len_of(wire).with_context(|| format!("no frame has {wire} bytes"))?;
@@ -102,7 +102,7 @@ fn filled(start: &str, wire: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-async fn stdin_ended() {
+pub(super) async fn stdin_ended() {
     let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());

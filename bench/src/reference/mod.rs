@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod fanout;
 pub mod heartbeat;
+pub mod relay;
 mod socket;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,10 @@ pub struct Channel {
     pub history: bool,
     /// Seconds between pings.
     pub heartbeat_seconds: u32,
+    /// Port of the NATS server, on this machine, on which gateways meet.
+    pub nats: Option<u16>,
+    /// Streams that the rooms with history are spread over.
+    pub partitions: u32,
 }
 
 impl Default for Channel {
@@ -15,6 +19,8 @@ impl Default for Channel {
         Self {
             history: false,
             heartbeat_seconds: 25,
+            nats: None,
+            partitions: 1,
         }
     }
 }
@@ -22,11 +28,19 @@ impl Default for Channel {
 impl Channel {
     /// The manifest.
     pub fn to_yaml(self) -> String {
-        let (mode, store) = if self.history {
-            ("Enabled", "  history: {maxMessagesPerRoom: 100}\n")
-        } else {
-            ("Disabled", "")
+        let store = match (self.history, self.nats) {
+            (false, _) => String::new(),
+            (true, None) => "  history: {maxMessagesPerRoom: 100}\n".to_owned(),
+            // A hundred messages are a tenth of a second of what goes over NATS: a pause must not become a gap.
+            (true, Some(_)) => format!(
+                "  history: {{maxMessagesPerRoom: 10000, partitions: {}}}\n",
+                self.partitions
+            ),
         };
+        let mode = if self.history { "Enabled" } else { "Disabled" };
+        let broker = self.nats.map_or_else(String::new, |port| {
+            format!("  broker: {{nats: {{urls: [\"nats://127.0.0.1:{port}\"]}}}}\n")
+        });
         format!(
             "apiVersion: realtime.linnet.dev/v1alpha1
 kind: RealtimeChannel
@@ -34,7 +48,7 @@ metadata: {{name: bench}}
 spec:
   authentication: {{anonymous: Allow}}
   rooms: [{{match: \"*\", subscribe: Everyone, publish: Everyone, history: {mode}}}]
-{store}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
+{store}{broker}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
   limits:
     messagesPerSecond: 100000
     messageBurst: 100000

@@ -7,6 +7,10 @@ pub mod flood;
 pub mod idle;
 pub mod manifest;
 pub mod memory;
+mod nats;
+pub mod nats_foreign;
+pub mod nats_latency;
+pub mod nats_publish;
 
 use std::path::PathBuf;
 
@@ -36,12 +40,21 @@ impl Settings {
     fn start_gateway(&self, manifest: &str) -> Result<Gateway> {
         Gateway::start(&self.gateway, manifest, &self.gateway_arguments)
     }
+
+    /// Starts a gateway that meets others on NATS, and waits until it may take clients.
+    fn start_gateway_on_nats(&self, manifest: &str, name: &str) -> Result<Gateway> {
+        let mut arguments = vec!["--create-stream".to_owned(), format!("--name={name}")];
+        arguments.extend_from_slice(&self.gateway_arguments);
+        let gateway = Gateway::start(&self.gateway, manifest, &arguments)?;
+        gateway.ready()?;
+        Ok(gateway)
+    }
 }
 
 /// A scenario: its name and how it is run.
 pub type Scenario = (&'static str, fn(&Settings) -> Result<Report>);
 
-/// All scenarios, in the order in which they are run.
+/// The scenarios that need nothing else, in the order in which they are run.
 pub const ALL: [Scenario; 6] = [
     ("fanout", fanout::run),
     ("memory", memory::run),
@@ -49,6 +62,13 @@ pub const ALL: [Scenario; 6] = [
     ("flood10k", flood::run),
     ("idle", idle::run),
     ("fairness", fairness::run),
+];
+
+/// The scenarios that need a `nats-server`; run where they are named.
+pub const NATS: [Scenario; 3] = [
+    ("nats-latency", nats_latency::run),
+    ("nats-publish", nats_publish::run),
+    ("nats-foreign", nats_foreign::run),
 ];
 
 /// Tells a person who waits what is going on.
