@@ -40,8 +40,6 @@ pub struct Nats {
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
     pub(super) connection: Connection,
-    /// Whether the connection for reads stands; there is one where rooms keep messages.
-    pub(super) reading: Option<watch::Receiver<bool>>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
     pub(super) unkept: mpsc::Receiver<Event>,
@@ -159,7 +157,8 @@ impl Broker for Nats {
                     range,
                     limit,
                 };
-                if self.reading.as_ref().is_some_and(|stands| *stands.borrow()) {
+                // One over a connection that does not stand ends at its deadline.
+                if self.connection.is_up() && self.history.is_some() {
                     let _ = self.read.send(ask);
                 } else {
                     let complete = None;

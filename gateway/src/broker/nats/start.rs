@@ -101,7 +101,6 @@ impl Nats {
             .flatten()
             .map(|connection| connection.client.clone())
             .collect();
-        let reading_stands = reading.as_ref().map(Connection::stands);
         let runtime = tokio::runtime::Handle::current();
         credentials.watch(fingerprint, move || {
             for client in clients.clone() {
@@ -216,7 +215,6 @@ impl Nats {
             read,
             history,
             connection,
-            reading: reading_stands,
             answers,
             own,
             unkept,
