@@ -65,3 +65,10 @@ impl Message {
         used * 8 / 5
     }
 }
+
+/// The wall clock, in milliseconds since the Unix epoch.
+pub fn unix_milliseconds() -> u64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
+}

@@ -4,11 +4,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::{Broker, DeduplicationKey, Event, Partition, PublishError, Receipt, Request, Token};
 use crate::config::Channel;
-use crate::message::Message;
+use crate::message::{Message, unix_milliseconds};
 use crate::names::{Epoch, Offset, RoomName};
 
 /// All rooms share the one store.
@@ -82,10 +82,7 @@ impl Embedded {
 
     /// The wall clock, but never backwards.
     fn timestamp(&mut self) -> u64 {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        self.last_timestamp = self.last_timestamp.max(now.as_millis() as u64);
+        self.last_timestamp = self.last_timestamp.max(unix_milliseconds());
         self.last_timestamp
     }
 }

@@ -1,7 +1,7 @@
 //! What stays in memory: which rooms are there, and which messages they keep.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::delivery::{Delivery, Outlet};
 use super::presence::MERGE;
@@ -11,7 +11,7 @@ use super::state::Hub;
 use super::stores::Store;
 use crate::broker::{Broker, GapReason};
 use crate::config::{Channel, History, PresenceMode};
-use crate::message::Message;
+use crate::message::{Message, unix_milliseconds};
 use crate::names::{Offset, RoomName};
 
 /// Rooms and messages that one call of [`Hub::expire`] looks at and lets go, so that a turn stays short.
@@ -165,11 +165,4 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             store.left(&room.ring);
         }
     }
-}
-
-pub(super) fn unix_milliseconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::command::Address;
 use super::delivery::{Answer, Delivery, Outlet};
-use super::memory::unix_milliseconds;
 use super::state::{Hub, Pending};
 use crate::broker::{Broker, DeduplicationKey, PublishError, Receipt, Request, Token};
-use crate::message::Message;
+use crate::message::{Message, unix_milliseconds};
 use crate::names::{ConnectionId, UserId};
 use crate::protocol::{ErrorCode, RequestId};
 

@@ -20,7 +20,7 @@ use super::subjects::Subjects;
 use super::wire;
 use crate::broker::{Broker, DeduplicationKey, Event, Partition, PublishError, Request, Token};
 use crate::config::{Channel, History};
-use crate::message::Message;
+use crate::message::{Message, unix_milliseconds};
 use crate::names::RoomName;
 
 /// The broker on NATS.
@@ -247,11 +247,4 @@ fn told(news: LinkEvent) -> Option<Event> {
         // Nobody watches users yet.
         LinkEvent::Joined { .. } | LinkEvent::Left { .. } => None,
     }
-}
-
-fn unix_milliseconds() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
 }
