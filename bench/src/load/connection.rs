@@ -202,7 +202,8 @@ impl Connection {
                 self.send_or(&out)?;
             }
             Opcode::Pong => {}
-            Opcode::Close if self.stage == Stage::Closing => {}
+            // The first close frame is the one that counts (RFC 6455 section 5.5.1).
+            Opcode::Close if self.stage == Stage::Closing || self.close_reason.is_some() => {}
             Opcode::Close => {
                 let code = frame
                     .payload
