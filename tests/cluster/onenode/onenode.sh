@@ -1,0 +1,96 @@
+# The cluster as one node without Docker: etcd, Kubernetes, CoreDNS, Contour and Envoy as processes of this machine,
+# all of them and all pods in one network namespace, from which nothing can reach other machines. Sourced by cluster.
+# shellcheck shell=bash
+
+readonly state=/var/lib/$name
+readonly run=/run/$name
+readonly kubeconfig=$state/kubeconfig
+readonly ingress_ca=$state/pki/localhost.crt
+readonly node_ip=10.90.0.2
+readonly pod_range=10.91.0.0/24
+readonly service_range=10.92.0.0/16
+readonly api_ip=10.92.0.1 # the first of service_range
+
+# shellcheck source=../ingress.sh
+source "$here/ingress.sh"
+for room in processes network certificates containers kubernetes volumes contour; do
+  # shellcheck disable=SC1090
+  source "$here/onenode/$room.sh"
+done
+
+cluster_up() {
+  [[ $(uname -s) == Linux ]] || die "the one-node cluster needs Linux; install Docker and kind"
+  [[ $(id -u) == 0 ]] || die "the one-node cluster must be run by root; or install Docker and kind"
+  if is_up; then
+    say "$name is up"
+    return
+  fi
+  debian_packages containerd:containerd runc:runc iptables:iptables ip:iproute2 conntrack:conntrack socat:socat \
+    openssl:openssl nsenter:util-linux buildah:buildah "$(cni_folder)/bridge:containernetworking-plugins"
+  build_kubernetes
+  build_contour
+  cluster_down
+  say "starting $name"
+  make_network
+  make_cgroup
+  make_certificates
+  start_containerd
+  start_control_plane
+  start_dns
+  start_node
+  start_volumes
+  forward "$api_port" "$api_port"
+  start_contour
+  say "ready: eval \"\$(tests/cluster/cluster env)\""
+}
+
+is_up() { [[ -e $run/containerd.pid ]] && kubectl get --raw /readyz >/dev/null 2>&1; }
+
+cluster_down() {
+  [[ -e $state || -e $run || -e /run/netns/$name ]] || return 0
+  stop_all
+  remove_containers
+  remove_mounts
+  remove_network
+  remove_cgroup
+  rm -rf "$state" "$run"
+}
+
+cluster_load() {
+  local archive
+  for archive in "$@"; do
+    containerd_ctl images import "$archive" >/dev/null
+  done
+}
+
+cluster_exec() { inside "$@"; }
+
+cluster_status() {
+  local file pid
+  for file in "$run"/*.pid; do
+    [[ -e $file ]] || die "$name is not up"
+    pid=$(<"$file")
+    if kill -0 "$pid" 2>/dev/null; then
+      echo "$(basename "$file" .pid) runs"
+    else
+      echo "$(basename "$file" .pid) ENDED"
+    fi
+  done
+}
+
+cluster_restart() {
+  known "$@"
+  stop "$1"
+  again "$1"
+}
+
+cluster_kill() {
+  known "$@"
+  kill -KILL "$(<"$run/$1.pid")"
+}
+
+cluster_logs() { tail -n 200 "$state/log/"*"${1:-}"*.log; }
+
+known() {
+  (($# == 1)) && [[ -e $run/$1.command ]] || die "name a component; tests/cluster/cluster status lists them"
+}
