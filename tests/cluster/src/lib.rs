@@ -1,0 +1,18 @@
+//! The harness of the tests that need a cluster. `tests/run cluster` brings one up, installs the chart and runs them;
+//! `cargo test` alone leaves them out.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a harness that can't go on ends the test where it stands"
+)]
+
+pub mod cluster;
+pub mod door;
+pub mod guest;
+pub mod kubectl;
+pub mod namespace;
+
+pub use cluster::Cluster;
+pub use door::Door;
+pub use guest::Guest;
+pub use kubectl::Kubectl;
+pub use namespace::Namespace;
