@@ -67,7 +67,10 @@ async fn ask(pod: &str, address: SocketAddr) -> Result<Reading, Missing> {
             .await
             .map_err(|error| unreachable(&error))?;
         if answer.status() != StatusCode::OK {
-            return Err(Missing::Malformed(format!("HTTP status {}", answer.status())));
+            return Err(Missing::Malformed(format!(
+                "HTTP status {}",
+                answer.status()
+            )));
         }
         to_bytes(Body::new(answer.into_body()), LONGEST)
             .await

@@ -30,7 +30,9 @@ async fn serve(answer: String) -> u16 {
 
 fn http(body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }
 
 async fn ask(pod: &str, port: u16, limit: Duration) -> Result<Reading, Missing> {

@@ -81,10 +81,7 @@ impl Runner {
         loop {
             self.try_once().await;
             self.tell();
-            let pause = self
-                .terms
-                .pause
-                .mul_f64(rand::rng().random_range(0.8..1.2));
+            let pause = self.terms.pause.mul_f64(rand::rng().random_range(0.8..1.2));
             self.until_told(sleep(pause)).await;
         }
     }
@@ -192,7 +189,10 @@ impl Runner {
                 tracing::warn!(lease = self.lease, %error, "the lease is not given back: it will run out");
             }
             Err(_) => {
-                tracing::warn!(lease = self.lease, "the lease is not given back: it will run out");
+                tracing::warn!(
+                    lease = self.lease,
+                    "the lease is not given back: it will run out"
+                );
             }
         }
     }
@@ -210,7 +210,9 @@ impl Runner {
                     let params = PostParams::default();
                     match self.leases.replace(&self.lease, &params, &lease).await {
                         Ok(_) => return Ok(true),
-                        Err(kube::Error::Api(status)) if is_race(&status) => self.candidate.forget(),
+                        Err(kube::Error::Api(status)) if is_race(&status) => {
+                            self.candidate.forget()
+                        }
                         Err(error) => return Err(error),
                     }
                 }

@@ -100,7 +100,13 @@ impl Server {
 
     fn holder(&self) -> Option<String> {
         let kept = self.0.lock().unwrap();
-        let holder = kept.lease.as_ref()?.spec.as_ref()?.holder_identity.clone()?;
+        let holder = kept
+            .lease
+            .as_ref()?
+            .spec
+            .as_ref()?
+            .holder_identity
+            .clone()?;
         Some(holder.split('_').next().unwrap().to_owned())
     }
 
@@ -349,7 +355,9 @@ async fn of_many_candidates_never_two_lead() {
             60..64 => Fault::AnswerLost,
             _ => Fault::None,
         });
-        if round % 80 == 70 && let Some(leader) = leading.first() {
+        if round % 80 == 70
+            && let Some(leader) = leading.first()
+        {
             let next = Operator::start(&server, &format!("pod{leader}"));
             std::mem::replace(&mut operators[*leader], next).crash();
         }
@@ -375,8 +383,7 @@ async fn an_answer_that_comes_late_counts_from_when_it_was_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_term_of_absurd_length_does_not_stop_the_operator_for_ever() {
-    let mut candidate =
-        Candidate::new("me".into(), "l".into(), "n".into(), Terms::default());
+    let mut candidate = Candidate::new("me".into(), "l".into(), "n".into(), Terms::default());
     let lease: Lease = serde_json::from_value(json!({
         "metadata": {"name": "l", "resourceVersion": "1"},
         "spec": {"holderIdentity": "other", "leaseDurationSeconds": i32::MAX},
@@ -386,7 +393,11 @@ async fn a_term_of_absurd_length_does_not_stop_the_operator_for_ever() {
     assert_eq!(candidate.step(Instant::now()), Step::Wait);
     sleep(s(600)).await;
     assert!(matches!(candidate.step(Instant::now()), Step::Replace(_)));
-    assert_eq!(candidate.release(), Release::Done, "it is not ours to give back");
+    assert_eq!(
+        candidate.release(),
+        Release::Done,
+        "it is not ours to give back"
+    );
 }
 
 #[tokio::test(start_paused = true)]

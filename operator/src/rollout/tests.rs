@@ -95,7 +95,14 @@ fn in_a_quiet_fleet_everything_may_be_done() {
         new_ready: true,
     };
     assert_eq!(gates(quiet), open);
-    assert_eq!(gates(Progress { new_ready: false, ..quiet }), open, "none wanted");
+    assert_eq!(
+        gates(Progress {
+            new_ready: false,
+            ..quiet
+        }),
+        open,
+        "none wanted"
+    );
 }
 
 #[test]

@@ -116,7 +116,11 @@ pub fn decide(
     }
     if down >= current {
         let blind = !gateways.is_empty() && load.missing == gateways.len();
-        let outcome = if blind { Outcome::Unknown } else { Outcome::Enough };
+        let outcome = if blind {
+            Outcome::Unknown
+        } else {
+            Outcome::Enough
+        };
         return decision(current, outcome);
     }
     let enough = match lately {
@@ -141,7 +145,5 @@ fn step_down(current: i32, enough: i32, hold: Hold) -> i32 {
 
 fn within(scaling: &Autoscaling, replicas: i32) -> i32 {
     // The schema keeps the minimum below the maximum; an object from before that rule may not.
-    replicas
-        .max(scaling.min_replicas)
-        .min(scaling.max_replicas)
+    replicas.max(scaling.min_replicas).min(scaling.max_replicas)
 }

@@ -101,11 +101,17 @@ fn never_more_than_the_maximum_nor_fewer_than_the_minimum() {
     assert_eq!(scene.look(&full(18, 500)).replicas, 20);
     scene.current = 20;
     let decision = scene.look(&full(20, 500));
-    assert_eq!((decision.replicas, decision.outcome), (20, Outcome::AtMaximum));
+    assert_eq!(
+        (decision.replicas, decision.outcome),
+        (20, Outcome::AtMaximum)
+    );
     let mut scene = Scene::new(2);
     scene.watch(600, &full(2, 0));
     let decision = scene.look(&full(2, 0));
-    assert_eq!((decision.replicas, decision.outcome), (2, Outcome::AtMinimum));
+    assert_eq!(
+        (decision.replicas, decision.outcome),
+        (2, Outcome::AtMinimum)
+    );
 }
 
 #[test]
@@ -113,7 +119,10 @@ fn a_gateway_is_taken_away_only_after_fewer_were_enough_for_the_whole_window() {
     let mut scene = Scene::new(4);
     for _ in 0..6 {
         let decision = scene.look(&full(4, 10));
-        assert_eq!((decision.replicas, decision.outcome), (4, Outcome::Stabilizing));
+        assert_eq!(
+            (decision.replicas, decision.outcome),
+            (4, Outcome::Stabilizing)
+        );
         scene.pass(10);
     }
     let decision = scene.look(&full(4, 10));

@@ -17,7 +17,13 @@ pub const COST: &str = "-100417";
 pub fn costs(gateways: &[Gateway], going: usize) -> Vec<(String, Option<&'static str>)> {
     let mut staying: Vec<&Gateway> = gateways.iter().filter(|one| !one.leaving).collect();
     // One that does not say how many it has counts as full, unless it takes none.
-    staying.sort_by_key(|one| (one.ready, one.connections.unwrap_or(u32::MAX), one.pod.clone()));
+    staying.sort_by_key(|one| {
+        (
+            one.ready,
+            one.connections.unwrap_or(u32::MAX),
+            one.pod.clone(),
+        )
+    });
     let split = going.min(staying.len());
     let (going, staying) = staying.split_at(split);
     let ours = |one: &Gateway| one.cost.as_deref() == Some(COST);
