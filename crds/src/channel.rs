@@ -23,6 +23,12 @@ use crate::telemetry::Telemetry;
 use crate::toggle::Toggle;
 use crate::transports::Transports;
 
+/// `apiVersion` of a manifest.
+pub const API_VERSION: &str = "realtime.linnet.dev/v1alpha1";
+
+/// `kind` of a manifest.
+pub const KIND: &str = "RealtimeChannel";
+
 /// What the channel is to be. An absent section has its defaults.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -169,5 +175,18 @@ impl Default for RealtimeChannelSpec {
             telemetry: Telemetry::default(),
             console: Toggle::Disabled,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::Resource;
+
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_definition() {
+        assert_eq!(RealtimeChannel::api_version(&()), API_VERSION);
+        assert_eq!(RealtimeChannel::kind(&()), KIND);
     }
 }

@@ -29,4 +29,4 @@ pub mod validate;
 pub use channel::{RealtimeChannel, RealtimeChannelSpec};
 pub use quantity::Quantity;
 pub use toggle::{Permission, Toggle};
-pub use validate::{Problem, Problems, check, parse, parse_lenient};
+pub use validate::{Problem, Problems, check, check_managed, parse, parse_lenient};

@@ -296,7 +296,7 @@ fn what_comes_later_is_refused_by_check_with_its_line_and_taken_by_parse() {
     assert_eq!(
         found,
         [
-            "line 6: spec.replicas: not yet supported by this version of the gateway",
+            "line 6: spec.replicas: not supported by a gateway on its own: the operator acts on it. Leave it out here",
             "line 9: spec.rooms[0].delivery: not yet supported by this version of the gateway",
             "line 10: spec.handler: not yet supported by this version of the gateway",
         ]

@@ -1,6 +1,8 @@
 //! The channel as the gateway uses it: compiled once from a manifest, shared, replaced whole when the file changes.
 
+pub mod document;
 pub mod limits;
+mod projection;
 pub mod rules;
 pub mod watch;
 
