@@ -38,7 +38,9 @@ fn in_order(value: Value) -> Value {
             let mut fields: Vec<_> = object.into_iter().collect();
             fields.retain(|(_, value)| !value.is_null());
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-            let fields = fields.into_iter().map(|(name, value)| (name, in_order(value)));
+            let fields = fields
+                .into_iter()
+                .map(|(name, value)| (name, in_order(value)));
             Value::Object(fields.collect::<Map<_, _>>())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(in_order).collect()),
