@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn no_two_children_are_the_same_object() {
-        let keys: BTreeSet<_> = Child::ALL.map(|child| (child.kind(), child.name("a"))).into();
+        let keys: BTreeSet<_> = Child::ALL
+            .map(|child| (child.kind(), child.name("a")))
+            .into();
         assert_eq!(keys.len(), Child::ALL.len());
     }
 

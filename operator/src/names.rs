@@ -107,8 +107,15 @@ mod tests {
     #[test]
     fn the_selector_is_part_of_the_labels_and_the_text_says_the_same() {
         let (labels, selector) = (labels("chat"), selector("chat"));
-        assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)));
-        let text: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert!(
+            selector
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        );
+        let text: Vec<_> = selector
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         assert_eq!(text.join(","), selector_text("chat"));
     }
 

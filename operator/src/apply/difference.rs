@@ -90,8 +90,14 @@ fn keys(child: Child, field: &str) -> &'static [&'static str] {
         (Child::Service | Child::PodsService, "ports") => &["port", "protocol"],
         (
             Child::Deployment,
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env"
-            | "imagePullSecrets" | "resourceClaims" | "schedulingGates",
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "volumes"
+            | "env"
+            | "imagePullSecrets"
+            | "resourceClaims"
+            | "schedulingGates",
         ) => &["name"],
         (Child::Deployment, "ports") => &["containerPort", "protocol"],
         (Child::Deployment, "volumeMounts") => &["mountPath"],
@@ -159,12 +165,16 @@ mod tests {
 
     #[test]
     fn a_field_of_ours_that_is_gone_or_edited_is_named() {
-        let wanted = json!({"spec": {"replicas": 2, "containers": [{"name": "gateway", "image": "a"}]}});
+        let wanted =
+            json!({"spec": {"replicas": 2, "containers": [{"name": "gateway", "image": "a"}]}});
         for (live, path) in [
             (json!({}), "spec"),
             (json!({"spec": {"replicas": 3}}), "spec.replicas"),
             (json!({"spec": {"replicas": 2}}), "spec.containers"),
-            (json!({"spec": {"replicas": 2, "containers": []}}), "spec.containers.0"),
+            (
+                json!({"spec": {"replicas": 2, "containers": []}}),
+                "spec.containers.0",
+            ),
             (
                 json!({"spec": {"replicas": 2, "containers": [{"name": "gateway", "image": "b"}]}}),
                 "spec.containers.0.image",

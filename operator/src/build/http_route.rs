@@ -102,11 +102,9 @@ pub fn build(channel: &Validated) -> Option<HttpRoute> {
                     port: service::PORT,
                 }],
                 // GEP-2257: a duration has a unit.
-                timeouts: wanted
-                    .request_timeout_seconds
-                    .map(|seconds| Timeouts {
-                        request: format!("{seconds}s"),
-                    }),
+                timeouts: wanted.request_timeout_seconds.map(|seconds| Timeouts {
+                    request: format!("{seconds}s"),
+                }),
             }],
         },
     })

@@ -24,7 +24,10 @@ pub fn build(channel: &Validated) -> Option<NetworkPolicy> {
     if wanted.mode == NetworkPolicyMode::None {
         return None;
     }
-    let mut inside = vec![own_namespace(), operator(channel.operator_namespace.as_deref())];
+    let mut inside = vec![
+        own_namespace(),
+        operator(channel.operator_namespace.as_deref()),
+    ];
     inside.extend(wanted.internal_from.iter().cloned());
     Some(NetworkPolicy {
         metadata: meta::of(Child::NetworkPolicy, channel),
@@ -34,7 +37,10 @@ pub fn build(channel: &Validated) -> Option<NetworkPolicy> {
                 ..LabelSelector::default()
             }),
             policy_types: Some(vec!["Ingress".into()]),
-            ingress: Some(vec![rule(pod::PUBLIC, None), rule(pod::INTERNAL, Some(inside))]),
+            ingress: Some(vec![
+                rule(pod::PUBLIC, None),
+                rule(pod::INTERNAL, Some(inside)),
+            ]),
             ..NetworkPolicySpec::default()
         }),
     })

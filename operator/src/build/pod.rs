@@ -30,10 +30,10 @@ pub const PUBLIC: &str = "public";
 pub const INTERNAL: &str = "internal";
 
 /// The port for clients.
-pub const PUBLIC_PORT: i32 = 8080;
+pub const PUBLIC_PORT: u16 = 8080;
 
 /// The port for metrics, status and server APIs.
-pub const INTERNAL_PORT: i32 = 9090;
+pub const INTERNAL_PORT: u16 = 9090;
 
 /// Folder of all that is mounted.
 pub const ROOT: &str = "/etc/linnet";
@@ -236,10 +236,10 @@ fn environment(channel: &Validated) -> Vec<EnvVar> {
     own.into_iter().chain(given).collect()
 }
 
-fn port(name: &str, port: i32) -> ContainerPort {
+fn port(name: &str, port: u16) -> ContainerPort {
     ContainerPort {
         name: Some(name.into()),
-        container_port: port,
+        container_port: port.into(),
         protocol: Some("TCP".into()),
         ..ContainerPort::default()
     }

@@ -12,9 +12,9 @@ use crate::validate::Validated;
 /// one protocol to proxies.
 #[must_use]
 pub fn build(channel: &Validated) -> Service {
-    let port = |name: &str, port, protocol: Option<&str>| ServicePort {
+    let port = |name: &str, port: u16, protocol: Option<&str>| ServicePort {
         name: Some(name.into()),
-        port,
+        port: port.into(),
         protocol: Some("TCP".into()),
         target_port: Some(IntOrString::String(pod::INTERNAL.into())),
         app_protocol: protocol.map(Into::into),

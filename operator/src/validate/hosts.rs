@@ -46,8 +46,17 @@ pub fn exposure(expose: &Expose, taken: &[Taken]) -> Option<Exposure> {
         true if has(ANY) => Hosts::Any,
         true => Hosts::None,
         false => {
-            let own: Vec<_> = expose.hosts.iter().filter(|host| has(host)).cloned().collect();
-            if own.is_empty() { Hosts::None } else { Hosts::These(own) }
+            let own: Vec<_> = expose
+                .hosts
+                .iter()
+                .filter(|host| has(host))
+                .cloned()
+                .collect();
+            if own.is_empty() {
+                Hosts::None
+            } else {
+                Hosts::These(own)
+            }
         }
     };
     Some(Exposure {
@@ -135,7 +144,10 @@ mod tests {
     }
 
     fn hosts(taken: &[Taken]) -> Vec<(&str, &str)> {
-        taken.iter().map(|t| (t.host.as_str(), t.by.as_str())).collect()
+        taken
+            .iter()
+            .map(|t| (t.host.as_str(), t.by.as_str()))
+            .collect()
     }
 
     #[test]
@@ -156,7 +168,10 @@ mod tests {
         let new = channel("new", 2, "/", &[]);
         let lost = taken(&new, [&old, &new]);
         assert_eq!(hosts(&lost), [("*", "talk/old")]);
-        assert_eq!(exposure(&new.spec.expose, &lost).unwrap().hosts, Hosts::None);
+        assert_eq!(
+            exposure(&new.spec.expose, &lost).unwrap().hosts,
+            Hosts::None
+        );
     }
 
     #[test]

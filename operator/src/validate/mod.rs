@@ -189,10 +189,13 @@ fn check_environment(spec: &RealtimeChannelSpec) -> Result<(), Rejection> {
         None => Ok(()),
         Some((i, variable)) => Err(Rejection::new(
             "InvalidSpec",
-            format!("spec.gateway.env[{i}]: {} is set by the operator: leave it out", variable.name),
+            format!(
+                "spec.gateway.env[{i}]: {} is set by the operator: leave it out",
+                variable.name
+            ),
         )),
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -51,7 +51,10 @@ impl Faults {
         }
         for key in metadata.annotations.iter().flatten().map(|(key, _)| key) {
             if key.starts_with("realtime.linnet.dev/") {
-                self.add(&format!("metadata.annotations.{key}"), "it is the operator's: leave it out");
+                self.add(
+                    &format!("metadata.annotations.{key}"),
+                    "it is the operator's: leave it out",
+                );
             }
         }
         let rest = ObjectMeta {
@@ -70,7 +73,10 @@ impl Faults {
             match container.name == pod::CONTAINER {
                 true => self.gateway(container, &path),
                 false if container.image.is_none() => {
-                    let why = format!("set it: only the container {} has one already", pod::CONTAINER);
+                    let why = format!(
+                        "set it: only the container {} has one already",
+                        pod::CONTAINER
+                    );
                     self.add(&format!("{path}.image"), &why);
                 }
                 false => {}
@@ -83,13 +89,20 @@ impl Faults {
             }
         }
         let grace = pod::grace_seconds(spec);
-        if pod.termination_grace_period_seconds.is_some_and(|given| given < grace) {
+        if pod
+            .termination_grace_period_seconds
+            .is_some_and(|given| given < grace)
+        {
             let why = format!(
                 "less than {grace}, which spec.rollout.drainSeconds needs, would cut connections off"
             );
             self.add("spec.terminationGracePeriodSeconds", &why);
         }
-        if pod.restart_policy.as_deref().is_some_and(|policy| policy != "Always") {
+        if pod
+            .restart_policy
+            .as_deref()
+            .is_some_and(|policy| policy != "Always")
+        {
             self.add("spec.restartPolicy", "a Deployment's pods have Always");
         }
     }
@@ -100,7 +113,11 @@ impl Faults {
         let lifecycle = container.lifecycle.as_ref();
         let refused = [
             ("livenessProbe", container.liveness_probe.is_some(), probes),
-            ("readinessProbe", container.readiness_probe.is_some(), probes),
+            (
+                "readinessProbe",
+                container.readiness_probe.is_some(),
+                probes,
+            ),
             ("startupProbe", container.startup_probe.is_some(), probes),
             (
                 "lifecycle.preStop",
@@ -138,7 +155,10 @@ impl Faults {
         }
         for (i, variable) in container.env.iter().flatten().enumerate() {
             if OWN_ENVIRONMENT.contains(&variable.name.as_str()) {
-                self.add(&format!("{path}.env[{i}]"), "it is set by the operator: leave it out");
+                self.add(
+                    &format!("{path}.env[{i}]"),
+                    "it is set by the operator: leave it out",
+                );
             }
         }
     }
@@ -151,7 +171,10 @@ mod tests {
     use super::*;
 
     fn read(template: Value) -> Result<PodTemplateSpec, String> {
-        super::read(template.as_object().unwrap(), &RealtimeChannelSpec::default())
+        super::read(
+            template.as_object().unwrap(),
+            &RealtimeChannelSpec::default(),
+        )
     }
 
     fn gateway(more: Value) -> Value {
@@ -174,18 +197,35 @@ mod tests {
                 "metadata.annotations.realtime.linnet.dev/template",
             ),
             (json!({"metadata": {"name": "x"}}), "metadata"),
-            (gateway(json!({"livenessProbe": probe})), "spec.containers[0].livenessProbe"),
-            (gateway(json!({"readinessProbe": probe})), "spec.containers[0].readinessProbe"),
-            (gateway(json!({"startupProbe": probe})), "spec.containers[0].startupProbe"),
+            (
+                gateway(json!({"livenessProbe": probe})),
+                "spec.containers[0].livenessProbe",
+            ),
+            (
+                gateway(json!({"readinessProbe": probe})),
+                "spec.containers[0].readinessProbe",
+            ),
+            (
+                gateway(json!({"startupProbe": probe})),
+                "spec.containers[0].startupProbe",
+            ),
             (
                 gateway(json!({"lifecycle": {"preStop": {"sleep": {"seconds": 0}}}})),
                 "spec.containers[0].lifecycle.preStop",
             ),
-            (gateway(json!({"ports": [{"containerPort": 1}]})), "spec.containers[0].ports"),
-            (gateway(json!({"args": ["-x"]})), "spec.containers[0].args"),
-            (gateway(json!({"command": ["x"]})), "spec.containers[0].command"),
             (
-                gateway(json!({"volumeMounts": [{"name": "a", "mountPath": "/etc/linnet/channel"}]})),
+                gateway(json!({"ports": [{"containerPort": 1}]})),
+                "spec.containers[0].ports",
+            ),
+            (gateway(json!({"args": ["-x"]})), "spec.containers[0].args"),
+            (
+                gateway(json!({"command": ["x"]})),
+                "spec.containers[0].command",
+            ),
+            (
+                gateway(
+                    json!({"volumeMounts": [{"name": "a", "mountPath": "/etc/linnet/channel"}]}),
+                ),
                 "spec.containers[0].volumeMounts[0].mountPath",
             ),
             (
@@ -204,12 +244,21 @@ mod tests {
                 json!({"spec": {"terminationGracePeriodSeconds": 30}}),
                 "spec.terminationGracePeriodSeconds",
             ),
-            (json!({"spec": {"restartPolicy": "Never"}}), "spec.restartPolicy"),
-            (json!({"spec": {"containers": [{"name": "helper"}]}}), "spec.containers[0].image"),
+            (
+                json!({"spec": {"restartPolicy": "Never"}}),
+                "spec.restartPolicy",
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "helper"}]}}),
+                "spec.containers[0].image",
+            ),
         ];
         for (template, field) in cases {
             let error = read(template).unwrap_err();
-            assert!(error.starts_with(&format!("{PATH}.{field}: ")), "{field}: {error}");
+            assert!(
+                error.starts_with(&format!("{PATH}.{field}: ")),
+                "{field}: {error}"
+            );
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }

@@ -38,7 +38,10 @@ pub fn missing_for_broker(spec: &RealtimeChannelSpec, found: &Found) -> Vec<Stri
     let credentials: &[&[&str]] = &[&["nats.creds"], &["token"], &["username", "password"]];
     let needs = [
         (nats.credentials_secret_name.as_ref(), credentials),
-        (tls.and_then(|tls| tls.ca_secret_name.as_ref()), &[&["ca.crt"]]),
+        (
+            tls.and_then(|tls| tls.ca_secret_name.as_ref()),
+            &[&["ca.crt"]],
+        ),
         (
             tls.and_then(|tls| tls.cert_secret_name.as_ref()),
             &[&["tls.crt", "tls.key"]],
@@ -53,7 +56,10 @@ pub fn missing_for_broker(spec: &RealtimeChannelSpec, found: &Found) -> Vec<Stri
         match found.get(name) {
             // Not looked for, or not to be known.
             None => None,
-            Some(None) => Some(format!("Secret {name} is missing: create it with {}", keys())),
+            Some(None) => Some(format!(
+                "Secret {name} is missing: create it with {}",
+                keys()
+            )),
             Some(Some(has)) => {
                 let complete = one_of
                     .iter()
@@ -98,7 +104,11 @@ mod tests {
 
     #[test]
     fn any_complete_set_of_keys_will_do() {
-        for keys in [&["nats.creds"][..], &["token"], &["username", "password", "more"]] {
+        for keys in [
+            &["nats.creds"][..],
+            &["token"],
+            &["username", "password", "more"],
+        ] {
             let found = found([
                 ("creds", Some(keys)),
                 ("ca", Some(&["ca.crt"])),

@@ -74,14 +74,20 @@ mod tests {
     fn a_field_that_it_does_not_know_is_named_wherever_it_is() {
         for (given, path) in [
             (json!({"specs": {}}), "specs"),
-            (json!({"spec": {"tolerations": [{"kee": "a"}]}}), "spec.tolerations[0].kee"),
+            (
+                json!({"spec": {"tolerations": [{"kee": "a"}]}}),
+                "spec.tolerations[0].kee",
+            ),
             (
                 json!({"spec": {"containers": [{"name": "a", "securityContext": {"user": 1}}]}}),
                 "spec.containers[0].securityContext.user",
             ),
         ] {
             let error = template(given).unwrap_err();
-            assert!(error.contains(&format!("spec.gateway.podTemplate.{path}: ")), "{error}");
+            assert!(
+                error.contains(&format!("spec.gateway.podTemplate.{path}: ")),
+                "{error}"
+            );
         }
     }
 
