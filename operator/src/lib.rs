@@ -8,6 +8,7 @@ pub mod cli;
 pub mod controller;
 pub mod decision;
 pub mod dereference;
+pub mod fleet;
 pub mod gateways;
 pub mod leader;
 pub mod live;
