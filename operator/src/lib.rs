@@ -20,4 +20,5 @@ pub mod rollout;
 pub mod scaling;
 pub mod settings;
 pub mod status;
+pub mod streams;
 pub mod validate;

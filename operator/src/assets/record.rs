@@ -61,6 +61,21 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The same where the broker at `urls` could not be asked: what is known of streams there stays, and `streams` may
+    /// be there as well.
+    #[must_use]
+    pub fn moved(self, urls: Vec<String>, mut streams: Vec<String>) -> Self {
+        let stay = self.clone().next(urls.clone(), Vec::new()).left == self.left;
+        if stay {
+            streams.extend(self.streams.iter().cloned());
+            streams.sort_unstable();
+            streams.dedup();
+        }
+        self.next(urls, streams)
+    }
+}
+
 impl std::fmt::Display for Left {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} on {}", self.streams.join(", "), self.urls.join(", "))

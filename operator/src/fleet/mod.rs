@@ -7,6 +7,7 @@ mod pods;
 
 pub use decide::{Fleets, Verdict};
 pub use mark::{Mark, mark};
+pub use pods::remaining;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Pods of the API server as `scaling` and `rollout` see them.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -39,6 +40,13 @@ pub(super) fn counts(pod: &Pod) -> bool {
         .as_ref()
         .and_then(|status| status.phase.as_deref());
     !matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// How many pods are there, those that are past their grace aside.
+pub fn remaining(pods: &[Pod], now: Timestamp) -> usize {
+    let there = pods.iter().filter(|pod| counts(pod));
+    let there = there.map(|one| self::pod(one, None));
+    there.filter(|pod| pod.going_until.is_none() || pod.is_going(now)).count()
 }
 
 fn is_ready(pod: &Pod) -> bool {
