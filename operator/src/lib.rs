@@ -19,3 +19,6 @@ pub mod scaling;
 pub mod settings;
 pub mod status;
 pub mod validate;
+
+#[cfg(test)]
+mod testing;
