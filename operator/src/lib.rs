@@ -22,3 +22,6 @@ pub mod settings;
 pub mod status;
 pub mod streams;
 pub mod validate;
+
+#[cfg(test)]
+mod testing;
