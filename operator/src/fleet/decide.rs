@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::mark::Mark;
 use super::pods;
+use crate::build::deployment::template_hash;
 use crate::decision::{Decision, Template};
 use crate::dereference::Observed;
-use crate::names;
 use crate::rollout::{self, Gate, Progress, Turn, Turns, gates, progress};
 use crate::scaling::{self, Hold, Memory, Outcome};
 use crate::status::conditions::types;
@@ -77,7 +77,7 @@ impl Fleets {
         (now, time): (Instant, Timestamp),
     ) -> Verdict {
         let deployment = observed.deployment();
-        let live = deployment.as_ref().and_then(template_of);
+        let live = deployment.as_ref().and_then(template_hash);
         let pods: Vec<rollout::Pod> = observed
             .pods
             .iter()
@@ -254,12 +254,6 @@ fn condition(outcome: Outcome, missing: usize) -> Draft {
     };
     let message = format!("{says}{some}");
     Draft::new(types::SCALING_ACTIVE, truth, outcome.reason(), message)
-}
-
-/// The hash of a Deployment's template.
-fn template_of(deployment: &Deployment) -> Option<String> {
-    let metadata = deployment.spec.as_ref()?.template.metadata.as_ref()?;
-    metadata.annotations.as_ref()?.get(names::TEMPLATE).cloned()
 }
 
 fn mark_of(observed: &Observed, pod: &str, cost: Option<&'static str>) -> Option<Mark> {

@@ -10,6 +10,9 @@ pub enum Problem {
     /// NATS can't be reached.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// Give the operator the right to get Secrets in the channel's namespace.
+    #[error("the Secrets for NATS can't be read: {0}")]
+    Secrets(String),
     /// A stream can't be had.
     #[error(transparent)]
     Asset(#[from] AssetError),
@@ -23,6 +26,7 @@ impl Problem {
             Self::Broker(BrokerError::Credentials(_)) => "InvalidCredentials",
             Self::Broker(BrokerError::Unauthorized(_)) => "Unauthorized",
             Self::Broker(BrokerError::Unreachable { .. }) => "Unreachable",
+            Self::Secrets(_) => "SecretUnreadable",
             Self::Asset(error) => error.reason(),
         }
     }

@@ -61,8 +61,14 @@ pub async fn delete(
         (Before::Delete, Some(nats)) => {
             // A Deployment without pods would make one.
             stop_gateways(client, observed).await?;
-            let secrets = read::secrets(client, &namespace(&observed.channel), &nats).await?;
-            let outcome = try_to(streams, &nats, &secrets, &plan).await;
+            let secrets = read::secrets(client, &namespace(&observed.channel), &nats).await;
+            let outcome = match secrets {
+                Ok(secrets) => try_to(streams, &nats, &secrets, &plan).await,
+                Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                    Err(Problem::Secrets(status.message.clone()).to_string())
+                }
+                Err(error) => return Err(error),
+            };
             let uid = observed.uid();
             let (outcome, failing) = match &outcome {
                 Ok(others) => (Ok(others.as_slice()), Duration::ZERO),

@@ -14,7 +14,7 @@ pub use condition::{Problem, condition};
 pub use delete::delete;
 pub use finalizer::{FINALIZER, settle};
 pub use memory::Streams;
-pub use tend::{Tended, tend};
+pub use tend::{Prepared, prepare, tend};
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use linnet_gateway::config::Channel;
 use crate::assets::{Plan, Secrets};
 use crate::settings::Settings;
 use crate::validate::broker;
+use crate::validate::secrets::Found;
 
 /// The channel with the broker that it has in this installation, and what it needs there.
 pub(super) fn plan(channel: &RealtimeChannel, settings: &Settings) -> (Option<Nats>, Plan) {
@@ -31,6 +32,11 @@ pub(super) fn needed(nats: &Nats) -> BTreeSet<String> {
         tls.and_then(|tls| tls.cert_secret_name.as_ref()),
     ];
     names.into_iter().flatten().cloned().collect()
+}
+
+/// Whether none of them is known to be missing.
+pub(super) fn are_there(nats: &Nats, found: &Found) -> bool {
+    needed(nats).iter().all(|name| !matches!(found.get(name), Some(None)))
 }
 
 /// Reads them. One that is not there is left out.

@@ -10,81 +10,112 @@ use tokio::time::Instant;
 use super::condition::{Problem, condition};
 use super::memory::Streams;
 use super::{finalizer, read};
-use crate::assets::{Done, Keeper, Kind, Kept, Left, Plan, Record};
+use crate::assets::{Done, Keeper, Kept, Kind, Plan, Record};
 use crate::children::Child;
 use crate::dereference::Observed;
 use crate::names;
 use crate::settings::Settings;
 use crate::status::Draft;
-use crate::validate::{namespace, secrets};
+use crate::validate::namespace;
 
-/// What came of it.
-#[derive(Default)]
-pub struct Tended {
-    /// `BrokerReady`.
-    pub condition: Option<Draft>,
+/// What a pass knows of the channel's streams before it asks NATS.
+#[derive(Debug)]
+pub struct Prepared {
+    nats: Option<Nats>,
+    plan: Plan,
+    /// The orphans, where NATS need not be asked now.
+    known: Option<Vec<String>>,
+    record: Record,
+}
+
+impl Prepared {
     /// Where the channel's streams are, to be kept beside its configuration; `None` where it never had any.
-    pub record: Option<String>,
-    /// What people want to know.
-    pub events: Vec<Event>,
+    #[must_use]
+    pub fn record(&self) -> Option<String> {
+        let empty = self.record.streams.is_empty() && self.record.left.is_empty();
+        // It has a form in JSON: it is made of texts.
+        (!empty).then(|| serde_json::to_string(&self.record).ok())?
+    }
+}
+
+/// Sees what is due, and sets the finalizer or takes it away: no stream is made that a deletion would not find.
+///
+/// # Errors
+/// What the API server says.
+pub async fn prepare(
+    streams: &Streams,
+    client: &Client,
+    settings: &Settings,
+    observed: &mut Observed,
+) -> kube::Result<Prepared> {
+    let (nats, plan) = read::plan(&observed.channel, settings);
+    let wanted = finalizer::is_wanted(&observed.channel, nats.is_some());
+    finalizer::settle(client, &mut observed.channel, wanted).await?;
+    let before = recorded(observed);
+    let (known, record) = match &nats {
+        None => (None, before.next(Vec::new(), Vec::new())),
+        Some(nats) => {
+            let urls = nats.urls.clone();
+            match streams.known(observed.uid(), &urls, &plan, Instant::now()) {
+                Some(orphans) => {
+                    let history = history(&plan, &orphans);
+                    (Some(orphans), before.next(urls, history))
+                }
+                // What is there is not known now: what was stays on record.
+                None => (None, before.moved(urls, history(&plan, &[]))),
+            }
+        }
+    };
+    Ok(Prepared {
+        nats,
+        plan,
+        known,
+        record,
+    })
 }
 
 /// Makes the channel's streams what it asks for, where that is due: each time that it asks for something else, after a
-/// failure, and every few minutes. The finalizer comes first, so that no stream is made that a deletion would not find.
+/// failure, and every few minutes. Gives `BrokerReady`, and what people want to know.
 ///
 /// # Errors
 /// What the API server says. What NATS says is a condition.
 pub async fn tend(
     streams: &Streams,
     client: &Client,
-    settings: &Settings,
-    observed: &mut Observed,
-) -> kube::Result<Tended> {
-    let (nats, plan) = read::plan(&observed.channel, settings);
-    let wanted = finalizer::is_wanted(&observed.channel, nats.is_some());
-    finalizer::settle(client, &mut observed.channel, wanted).await?;
-    let before = recorded(observed);
+    observed: &Observed,
+    prepared: Prepared,
+) -> kube::Result<(Option<Draft>, Vec<Event>)> {
+    let Prepared {
+        nats,
+        plan,
+        known,
+        record,
+    } = prepared;
+    let mut events = Vec::new();
     let Some(nats) = nats else {
-        let record = before.next(Vec::new(), Vec::new());
-        return Ok(Tended {
-            condition: condition(Ok(&[]), &record.left, true),
-            record: written(&record),
-            events: Vec::new(),
-        });
+        return Ok((condition(Ok(&[]), &record.left, true), events));
     };
-    let mut tended = Tended::default();
-    let uid = observed.uid().to_owned();
-    let now = Instant::now();
-    let outcome = match streams.known(&uid, &nats.urls, &plan, now) {
+    let outcome = match known {
         Some(orphans) => Ok(orphans),
-        None if !secrets_are_there(observed, settings) => {
-            // The status says which is missing.
-            return Ok(Tended {
-                record: written(&before),
-                ..tended
-            });
+        None if !read::are_there(&nats, &observed.secrets) => {
+            streams.bad(observed.uid());
+            return Ok((None, events)); // the status says what is missing
         }
         None => match ask(streams, client, &observed.channel, &nats, &plan).await? {
             Ok(Kept { done, orphans }) => {
-                tended.events = done.iter().map(told).collect();
-                streams.good(&uid, &nats.urls, &plan, orphans.clone(), now);
+                events = done.iter().map(told).collect();
+                let (uid, now) = (observed.uid(), Instant::now());
+                streams.good(uid, &nats.urls, &plan, orphans.clone(), now);
                 Ok(orphans)
             }
             Err(problem) => {
-                streams.bad(&uid);
+                streams.bad(observed.uid());
                 Err(problem)
             }
         },
     };
-    let record = match &outcome {
-        Ok(orphans) => before.next(nats.urls.clone(), history(&plan, orphans)),
-        // What is there is not known: what was known of the broker stays, and one before is not forgotten either.
-        Err(_) => before.moved(nats.urls.clone(), history(&plan, &[])),
-    };
-    let left: &[Left] = &record.left;
-    tended.condition = condition(outcome.as_deref(), left, false);
-    tended.record = written(&record);
-    Ok(tended)
+    let outcome = outcome.as_deref();
+    Ok((condition(outcome, &record.left, false), events))
 }
 
 async fn ask(
@@ -94,7 +125,13 @@ async fn ask(
     nats: &Nats,
     plan: &Plan,
 ) -> kube::Result<Result<Kept, Problem>> {
-    let secrets = read::secrets(client, &namespace(channel), nats).await?;
+    let secrets = match read::secrets(client, &namespace(channel), nats).await {
+        Ok(secrets) => secrets,
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            return Ok(Err(Problem::Secrets(status.message.clone())));
+        }
+        Err(error) => return Err(error),
+    };
     let broker = match streams.brokers.get(nats, &secrets).await {
         Ok(broker) => broker,
         Err(error) => return Ok(Err(error.into())),
@@ -109,12 +146,6 @@ fn history(plan: &Plan, orphans: &[String]) -> Vec<String> {
     planned.chain(orphans.iter().cloned()).collect()
 }
 
-fn secrets_are_there(observed: &Observed, settings: &Settings) -> bool {
-    let mut spec = observed.channel.spec.clone();
-    spec.broker = crate::validate::broker::resolve(&spec, settings);
-    secrets::missing_for_broker(&spec, &observed.secrets).is_empty()
-}
-
 /// What was recorded of the channel's streams; nothing where that can't be read.
 pub(super) fn recorded(observed: &Observed) -> Record {
     let read = || {
@@ -123,12 +154,6 @@ pub(super) fn recorded(observed: &Observed) -> Record {
         serde_json::from_str(text).ok()
     };
     read().unwrap_or_default()
-}
-
-fn written(record: &Record) -> Option<String> {
-    let empty = record.streams.is_empty() && record.left.is_empty();
-    // It has a form in JSON: it is made of texts.
-    (!empty).then(|| serde_json::to_string(record).ok())?
 }
 
 fn told((stream, done): &(String, Done)) -> Event {
