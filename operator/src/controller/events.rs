@@ -53,11 +53,11 @@ pub fn news(before: Option<&RealtimeChannelStatus>, now: &RealtimeChannelStatus)
             (types::READY, "True") if held => continue,
             (types::READY | types::PAUSED, "True") => EventType::Normal,
             (_, "True") if failed => EventType::Normal,
+            // A fleet that starts has no ready gateway either, and one may be made without any.
+            (types::GATEWAYS_AVAILABLE, "False") if !held => continue,
             (types::GATEWAYS_AVAILABLE, "False") if condition.reason == "ScaledToZero" => {
                 EventType::Normal
             }
-            // A fleet that starts has no ready gateway either.
-            (types::GATEWAYS_AVAILABLE, "False") if !held => continue,
             (_, "False") => EventType::Warning,
             _ => continue,
         };

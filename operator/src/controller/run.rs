@@ -14,6 +14,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::watcher;
 use linnet_crds::RealtimeChannel;
+use tracing::Instrument;
 
 use super::context::{Context, PASS};
 use super::pass::{PassError, key, pass};
@@ -87,7 +88,8 @@ async fn reconcile(
     let (Some(namespace), Some(name)) = (namespace, name) else {
         return Ok(Action::await_change());
     };
-    let pass = pass(&context, namespace, name);
+    let span = tracing::info_span!("pass", namespace, channel = name);
+    let pass = pass(&context, namespace, name).instrument(span);
     let Ok(next) = tokio::time::timeout(PASS, pass).await else {
         return Err(PassError::TimedOut(PASS));
     };
