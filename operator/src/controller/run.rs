@@ -146,7 +146,7 @@ async fn reconcile(
     };
     let metrics = &context.metrics;
     metrics.queue.begins(namespace, name);
-    let span = tracing::info_span!("reconcile", namespace, name, outcome = Empty);
+    let span = tracing::info_span!("reconcile", namespace, channel = name, outcome = Empty);
     let began = Instant::now();
     let pass = pass(&context, namespace, name).instrument(span.clone());
     let next = match tokio::time::timeout(PASS, pass).await {
