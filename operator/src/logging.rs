@@ -16,7 +16,8 @@ const FILTER: &str = "warn,linnet_operator=info";
 /// # Errors
 /// When the process has a subscriber already.
 pub fn init(format: Option<LogFormat>) -> Result<(), TryInitError> {
-    let default = match std::io::stderr().is_terminal() {
+    let terminal = std::io::stderr().is_terminal();
+    let default = match terminal {
         true => LogFormat::Text,
         false => LogFormat::Json,
     };
@@ -25,6 +26,6 @@ pub fn init(format: Option<LogFormat>) -> Result<(), TryInitError> {
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format.unwrap_or(default) {
         LogFormat::Json => registry.with(lines.json()).try_init(),
-        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Text => registry.with(lines.with_ansi(terminal)).try_init(),
     }
 }

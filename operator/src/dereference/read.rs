@@ -71,7 +71,7 @@ async fn see(
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let seen = match api.get(&child.name(channel)).await {
         Ok(object) => Seen::Object(without_managed_fields(object)?),
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
+        Err(kube::Error::Api(status)) if status.code == 404 => {
             // About an object that is not there the API server tells which one; about a kind that is not there it
             // has nothing to tell.
             let named = status.details.as_ref().is_some_and(|d| !d.name.is_empty());

@@ -29,7 +29,7 @@ pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
                 }
             }
             Some(Err(missing)) => silent.push(format!("{pod}: {missing}")),
-            None => silent.push(format!("{pod}: not asked yet")),
+            None => silent.push(format!("{pod}: it does not run yet")),
         }
     }
     let all = pods.len();
