@@ -81,13 +81,20 @@ impl Kubectl {
         serde_json::from_str(&self.run(&["get", what, "--output", "json"]).await).unwrap()
     }
 
-    /// The namespace's events, oldest first.
-    async fn happened(&self) -> String {
+    /// The namespace's events, oldest first, for people.
+    pub async fn happened(&self) -> String {
         let events = ["get", "events", "--sort-by=.metadata.creationTimestamp"];
         self.ask(&events).await.unwrap_or_default()
     }
 
-    async fn feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+    /// [`Self::ask`] with `input` as its standard input.
+    ///
+    /// # Errors
+    /// What it said of its failure.
+    ///
+    /// # Panics
+    /// When there is no kubectl.
+    pub async fn feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut child = Command::new("kubectl")
             .args(["--namespace", &self.namespace])
             .args(arguments)
