@@ -27,8 +27,8 @@ version_flags() {
 
 start_control_plane() {
   # One line for each request, so that a test can count what somebody wrote.
-  echo '{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived], rules: [{level: Metadata}]}' \
-    >"$state/audit.yaml"
+  printf '%s\n' 'apiVersion: audit.k8s.io/v1' 'kind: Policy' 'omitStages: [RequestReceived]' \
+    'rules: [{level: Metadata}]' >"$state/audit.yaml"
   start etcd etcd --data-dir "$state/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380
