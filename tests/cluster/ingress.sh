@@ -23,6 +23,6 @@ localhost_certificate() {
 # ingress_ready: returns once the Gateway of ingress.yaml is served.
 ingress_ready() {
   kubectl apply --server-side --filename "$here/ingress.yaml" >/dev/null
-  until_ok "${1:-60}" "the ingress" \
+  until_ok 60 "the ingress" \
     kubectl --namespace projectcontour wait --for=condition=Programmed gateway/contour --timeout=1s
 }

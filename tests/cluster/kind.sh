@@ -1,7 +1,7 @@
 # The cluster as a kind cluster: Kubernetes in Docker, from the repository's kind-config.yaml. Sourced by cluster.
 # shellcheck shell=bash
 
-readonly state=$cache/$name
+readonly state=$cache/$cluster
 readonly kubeconfig=$state/kubeconfig
 readonly ingress_ca=$state/localhost.crt
 # shellcheck source=ingress.sh
@@ -13,11 +13,11 @@ cluster_up() {
   need kubectl "Install kubectl 1.33 or newer."
   debian_packages openssl:openssl
   mkdir -p "$state"
-  if ! kind get clusters 2>/dev/null | grep -qx "$name"; then
-    say "creating the kind cluster $name"
-    kind_config | kind create cluster --name "$name" --config - --kubeconfig "$kubeconfig" --wait 180s
+  if ! kind get clusters 2>/dev/null | grep -qx "$cluster"; then
+    say "creating the kind cluster $cluster"
+    kind_config | kind create cluster --name "$cluster" --config - --kubeconfig "$kubeconfig" --wait 180s
   fi
-  kind export kubeconfig --name "$name" --kubeconfig "$kubeconfig" >/dev/null 2>&1
+  kind export kubeconfig --name "$cluster" --kubeconfig "$kubeconfig" >/dev/null 2>&1
   contour
   say "ready: eval \"\$(tests/cluster/cluster env)\""
 }
@@ -52,26 +52,26 @@ contour() {
 }
 
 cluster_down() {
-  kind delete cluster --name "$name"
+  kind delete cluster --name "$cluster"
   rm -rf "$state"
 }
 
 cluster_load() {
   local archive
   for archive in "$@"; do
-    kind load image-archive --name "$name" "$archive"
+    kind load image-archive --name "$cluster" "$archive"
   done
 }
 
 # cluster_exec COMMAND…: in the node's network, which needs Linux and root.
 cluster_exec() {
   local pid
-  pid=$(docker inspect --format '{{.State.Pid}}' "$name-control-plane")
+  pid=$(docker inspect --format '{{.State.Pid}}' "$cluster-control-plane")
   nsenter --net="/proc/$pid/ns/net" -- "$@"
 }
 
 cluster_logs() {
   local folder=$state/logs
-  kind export logs --name "$name" "$folder" >/dev/null
+  kind export logs --name "$cluster" "$folder" >/dev/null
   find "$folder" -name "*${1:-}*.log" -exec tail -n 200 {} +
 }

@@ -8,7 +8,7 @@ new_key() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "$@" 
 make_certificates() {
   local token
   mkdir -p "$pki"
-  new_key -x509 -days 365 -subj "/CN=$name" -keyout "$pki/ca.key" -out "$pki/ca.crt"
+  new_key -x509 -days 365 -subj "/CN=$cluster" -keyout "$pki/ca.key" -out "$pki/ca.crt"
   new_key -subj /CN=kube-apiserver -keyout "$pki/api.key" -out "$pki/api.csr"
   openssl x509 -req -in "$pki/api.csr" -CA "$pki/ca.crt" -CAkey "$pki/ca.key" -CAcreateserial -days 365 \
     -out "$pki/api.crt" 2>/dev/null -extfile <(
@@ -22,16 +22,16 @@ make_certificates() {
   cat >"$kubeconfig" <<YAML
 apiVersion: v1
 kind: Config
-current-context: $name
+current-context: $cluster
 clusters:
-  - name: $name
+  - name: $cluster
     cluster: {server: "https://127.0.0.1:$api_port", certificate-authority-data: $(base64 -w0 "$pki/ca.crt")}
 users:
   - name: admin
     user: {token: $token}
 contexts:
-  - name: $name
-    context: {cluster: $name, user: admin}
+  - name: $cluster
+    context: {cluster: $cluster, user: admin}
 YAML
   chmod 600 "$kubeconfig"
 }

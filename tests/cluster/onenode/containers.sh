@@ -19,7 +19,7 @@ cni_folder() {
 start_containerd() {
   mkdir -p "$run" "$state/cni"
   cat >"$state/cni/10-pods.conflist" <<JSON
-{"cniVersion": "0.4.0", "name": "$name", "plugins": [
+{"cniVersion": "0.4.0", "name": "$cluster", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": false, "hairpinMode": true,
    "ipam": {"type": "host-local", "dataDir": "$state/cni/addresses", "ranges": [[{"subnet": "$pod_range"}]]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}

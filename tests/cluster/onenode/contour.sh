@@ -24,9 +24,9 @@ start_contour() {
   start contour contour serve --kubeconfig "$kubeconfig" --config-path "$state/contour.yaml" --insecure \
     --xds-address 127.0.0.1 --xds-port 8001 --disable-leader-election --ingress-class-name contour
   contour bootstrap --xds-address 127.0.0.1 --xds-port 8001 --admin-address "$state/envoy-admin.sock" \
-    "$state/envoy.json"
+    "$state/envoy.json" 2>>"$state/log/contour.log"
   # Hot restart would meet another cluster's Envoy in the machine's shared memory.
-  start envoy "$envoy" -c "$state/envoy.json" --service-cluster ingress --service-node "$name" --log-level warn \
+  start envoy "$envoy" -c "$state/envoy.json" --service-cluster ingress --service-node "$cluster" --log-level warn \
     --concurrency 1 --disable-hot-restart
   ingress_ready
   forward "$http_port" 8080

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 build_kubernetes() {
-  local sources=$here/onenode/kubernetes key file
+  local sources=$here/onenode/kubernetes key file name
   need go "Install Go 1.25 or newer."
   mkdir -p "$bin"
   key=$(cat "$sources"/go.{mod,sum} "$sources/main.go" "$sources/pause/main.go" | sha256sum | cut -c1-16)
@@ -12,8 +12,8 @@ build_kubernetes() {
     (cd "$sources" && CGO_ENABLED=0 go build -trimpath -o "$bin/pause" -ldflags '-s -w' ./pause)
     (cd "$sources" && CGO_ENABLED=0 go build -trimpath -o "$bin/$file" -ldflags "-s -w $(version_flags)" .)
   fi
-  for name_of in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
-    ln -sf "$file" "$bin/$name_of"
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+    ln -sf "$file" "$bin/$name"
   done
   go_install coredns "github.com/coredns/coredns@$coredns_version"
 }
@@ -27,8 +27,8 @@ version_flags() {
 
 start_control_plane() {
   # One line for each request, so that a test can count what somebody wrote.
-  echo '{apiVersion: audit.k8s.io/v1, kind: Policy, omitStages: [RequestReceived], rules: [{level: Metadata}]}' \
-    >"$state/audit.yaml"
+  printf '%s\n' 'apiVersion: audit.k8s.io/v1' 'kind: Policy' 'omitStages: [RequestReceived]' \
+    'rules: [{level: Metadata}]' >"$state/audit.yaml"
   start etcd etcd --data-dir "$state/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
     --listen-peer-urls http://127.0.0.1:2380
@@ -56,7 +56,7 @@ start_dns() {
   bind $node_ip
   errors
   kubernetes cluster.local in-addr.arpa {
-    kubeconfig $kubeconfig $name
+    kubeconfig $kubeconfig $cluster
   }
   cache 5
 }
@@ -71,7 +71,7 @@ kind: KubeletConfiguration
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
 authorization: {mode: AlwaysAllow}
 cgroupDriver: cgroupfs
-cgroupRoot: /$name
+cgroupRoot: /$cluster
 clusterDNS: [$node_ip]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://$containerd_socket
@@ -83,10 +83,10 @@ podLogsDir: $state/pod-logs
 resolvConf: /dev/null
 YAML
   start kubelet kubelet --kubeconfig "$kubeconfig" --config "$state/kubelet.yaml" --root-dir "$state/kubelet" \
-    --node-ip "$node_ip" --hostname-override "$name"
+    --node-ip "$node_ip" --hostname-override "$cluster"
   start kube-proxy kube-proxy --kubeconfig "$kubeconfig" --proxy-mode iptables --cluster-cidr "$pod_range" \
-    --hostname-override "$name" --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 \
+    --hostname-override "$cluster" --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 \
     --conntrack-tcp-timeout-close-wait 0
-  until_ok 60 "the node" inside kubectl wait --for=condition=Ready "node/$name" --timeout=1s
+  until_ok 60 "the node" inside kubectl wait --for=condition=Ready "node/$cluster" --timeout=1s
   until_ok 60 "the default ServiceAccount" inside kubectl get serviceaccount default
 }

@@ -1,18 +1,18 @@
 # The network namespace that the cluster lives in, its ways out to 127.0.0.1, and its cgroup. Sourced by onenode.sh.
 # shellcheck shell=bash
 
-inside() { nsenter --net="/run/netns/$name" -- "$@"; }
+inside() { nsenter --net="/run/netns/$cluster" -- "$@"; }
 
 # make_network: the node's address lies on a pair of devices whose both ends stay inside: a default route that kube-proxy
 # and pods need, and that leads nowhere.
 make_network() {
-  ip netns add "$name"
-  ip -n "$name" link set lo up
-  ip -n "$name" link add node0 type veth peer name node0-end
-  ip -n "$name" address add "$node_ip/24" dev node0
-  ip -n "$name" link set node0 up
-  ip -n "$name" link set node0-end up
-  ip -n "$name" route add default via 10.90.0.1 dev node0
+  ip netns add "$cluster"
+  ip -n "$cluster" link set lo up
+  ip -n "$cluster" link add node0 type veth peer name node0-end
+  ip -n "$cluster" address add "$node_ip/24" dev node0
+  ip -n "$cluster" link set node0 up
+  ip -n "$cluster" link set node0-end up
+  ip -n "$cluster" route add default via 10.90.0.1 dev node0
   inside sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1
   # Pods that reach each other through a Service cross the bridge, and iptables must see that.
   modprobe br_netfilter 2>/dev/null || true
@@ -21,7 +21,7 @@ make_network() {
 }
 
 remove_network() {
-  ip netns delete "$name" 2>/dev/null || true
+  ip netns delete "$cluster" 2>/dev/null || true
 }
 
 # forward PORT TO: 127.0.0.1:PORT of this machine is 127.0.0.1:TO inside. The halves meet in a socket file, which no
@@ -40,18 +40,18 @@ make_cgroup() {
     for controller in $(</sys/fs/cgroup/cgroup.controllers); do
       echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
     done
-    mkdir -p "/sys/fs/cgroup/$name"
+    mkdir -p "/sys/fs/cgroup/$cluster"
     return
   fi
   for folder in /sys/fs/cgroup/*/; do
-    mkdir -p "$folder$name" 2>/dev/null || true
+    mkdir -p "$folder$cluster" 2>/dev/null || true
   done
   # A new cpuset has no processors and no memory until it is given its parent's.
   for controller in cpuset.cpus cpuset.mems; do
-    cat "/sys/fs/cgroup/cpuset/$controller" >"/sys/fs/cgroup/cpuset/$name/$controller"
+    cat "/sys/fs/cgroup/cpuset/$controller" >"/sys/fs/cgroup/cpuset/$cluster/$controller"
   done
 }
 
 remove_cgroup() {
-  find /sys/fs/cgroup -depth -type d -path "*/$name*" -exec rmdir {} + 2>/dev/null || true
+  find /sys/fs/cgroup -depth -type d -path "*/$cluster*" -exec rmdir {} + 2>/dev/null || true
 }

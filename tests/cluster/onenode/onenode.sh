@@ -2,8 +2,8 @@
 # all of them and all pods in one network namespace, from which nothing can reach other machines. Sourced by cluster.
 # shellcheck shell=bash
 
-readonly state=/var/lib/$name
-readonly run=/run/$name
+readonly state=/var/lib/$cluster
+readonly run=/run/$cluster
 readonly kubeconfig=$state/kubeconfig
 readonly ingress_ca=$state/pki/localhost.crt
 readonly node_ip=10.90.0.2
@@ -22,7 +22,7 @@ cluster_up() {
   [[ $(uname -s) == Linux ]] || die "the one-node cluster needs Linux; install Docker and kind"
   [[ $(id -u) == 0 ]] || die "the one-node cluster must be run by root; or install Docker and kind"
   if is_up; then
-    say "$name is up"
+    say "$cluster is up"
     return
   fi
   debian_packages containerd:containerd runc:runc iptables:iptables ip:iproute2 conntrack:conntrack socat:socat \
@@ -30,7 +30,7 @@ cluster_up() {
   build_kubernetes
   build_contour
   cluster_down
-  say "starting $name"
+  say "starting $cluster"
   make_network
   make_cgroup
   make_certificates
@@ -47,7 +47,7 @@ cluster_up() {
 is_up() { [[ -e $run/containerd.pid ]] && kubectl get --raw /readyz >/dev/null 2>&1; }
 
 cluster_down() {
-  [[ -e $state || -e $run || -e /run/netns/$name ]] || return 0
+  [[ -e $state || -e $run || -e /run/netns/$cluster ]] || return 0
   stop_all
   remove_containers
   remove_mounts
@@ -68,7 +68,7 @@ cluster_exec() { inside "$@"; }
 cluster_status() {
   local file pid
   for file in "$run"/*.pid; do
-    [[ -e $file ]] || die "$name is not up"
+    [[ -e $file ]] || die "$cluster is not up"
     pid=$(<"$file")
     if kill -0 "$pid" 2>/dev/null; then
       echo "$(basename "$file" .pid) runs"

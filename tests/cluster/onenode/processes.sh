@@ -5,7 +5,7 @@
 start() {
   local component=$1
   shift
-  launch "$component" nsenter --net="/run/netns/$name" -- "$@"
+  launch "$component" nsenter --net="/run/netns/$cluster" -- "$@"
 }
 
 # launch NAME COMMAND…: on this machine. --fork lets the process's parent go first: Envoy follows its parent into death.
