@@ -5,13 +5,16 @@
     reason = "a harness that can't go on ends the test where it stands"
 )]
 
+pub mod audit;
 pub mod channel;
 pub mod cluster;
 pub mod door;
 pub mod guest;
 pub mod kubectl;
 pub mod namespace;
+pub mod operator;
 
+pub use audit::Audit;
 pub use cluster::Cluster;
 pub use door::Door;
 pub use guest::Guest;
