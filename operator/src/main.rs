@@ -3,14 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
 use kube::Client;
 use linnet_operator::cli::{Action, Cli, Render, Run};
-use linnet_operator::controller::{self, Context};
+use linnet_operator::service::Service;
 use linnet_operator::{logging, probe, render};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -91,15 +91,30 @@ async fn serve(options: &Run) -> anyhow::Result<ExitCode> {
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
+    let listen = options.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stops: passes that have begun are brought to their end");
     };
-    let context = Context::new(client, options.settings(), options.pod_name.clone());
-    tracing::info!(scopes = ?options.scopes(), version = env!("CARGO_PKG_VERSION"), "serves channels");
-    controller::run(Arc::new(context), options.scopes(), stop).await;
+    let settings = options.settings();
+    let namespace = settings.operator_namespace.clone();
+    let service = Service {
+        lease: options.lease_name.clone(),
+        // Outside a cluster, the namespace of the KUBECONFIG's context.
+        namespace: namespace.unwrap_or_else(|| client.default_namespace().to_owned()),
+        pod: options.pod_name.clone(),
+        scopes: options.scopes(),
+        rollouts: usize::try_from(options.max_concurrent_rollouts).unwrap_or(usize::MAX),
+        broker_gone_after: options.broker_gone_after(),
+        settings,
+        client,
+    };
+    tracing::info!(scopes = ?service.scopes, %listen, version = env!("CARGO_PKG_VERSION"), "starts");
+    service.run(listener, stop).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,9 @@ pub const PAUSED: &str = "realtime.linnet.dev/paused";
 /// Annotation of a channel: `"true"` lets its deletion finish without the broker.
 pub const ABANDON_STREAMS: &str = "realtime.linnet.dev/abandon-streams";
 
+/// Annotation of a channel's ConfigMap: where its streams are, and what it left on brokers that it had before.
+pub const STREAMS: &str = "realtime.linnet.dev/streams";
+
 /// Annotation of every child: hash of what was applied. It tells a field that is no longer wanted from one that
 /// somebody else has set.
 pub const APPLIED: &str = "realtime.linnet.dev/applied";

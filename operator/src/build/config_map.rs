@@ -22,3 +22,11 @@ pub fn build(channel: &Validated) -> ConfigMap {
         ..ConfigMap::default()
     }
 }
+
+/// Puts a record of the channel's streams beside the configuration.
+pub fn record(config_map: &mut ConfigMap, record: Option<String>) {
+    if let Some(record) = record {
+        let annotations = config_map.metadata.annotations.get_or_insert_default();
+        annotations.insert(names::STREAMS.to_owned(), record);
+    }
+}

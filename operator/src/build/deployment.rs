@@ -34,6 +34,20 @@ pub fn build(channel: &Validated, replicas: i32) -> Deployment {
     }
 }
 
+/// Gives it so many gateways.
+pub fn scale(deployment: &mut Deployment, replicas: i32) {
+    if let Some(spec) = &mut deployment.spec {
+        spec.replicas = Some(replicas);
+    }
+}
+
+/// The hash of a Deployment's template, which its annotation tells.
+#[must_use]
+pub fn template_hash(deployment: &Deployment) -> Option<String> {
+    let metadata = deployment.spec.as_ref()?.template.metadata.as_ref()?;
+    metadata.annotations.as_ref()?.get(names::TEMPLATE).cloned()
+}
+
 /// New gateways first, then the old ones drain; but two that are each their own broker would tear the channel's rooms
 /// apart, so an embedded one goes before its successor comes.
 fn strategy(channel: &Validated) -> DeploymentStrategy {

@@ -17,6 +17,12 @@ const STEADY: Duration = Duration::from_secs(450);
 /// While something that is not watched is waited for.
 const WAITING: Duration = Duration::from_secs(10);
 
+/// While something waits for pods that go, or for other channels.
+pub const HELD: Duration = Duration::from_secs(5);
+
+/// Between two looks at how many connections there are. What a gateway answers is not watched.
+const SCALED: Duration = Duration::from_secs(15);
+
 /// While somebody else's object or host is in the way.
 const CONFLICT: Duration = Duration::from_secs(20);
 
@@ -24,7 +30,11 @@ const CONFLICT: Duration = Duration::from_secs(20);
 /// operator, spread.
 #[must_use]
 pub fn after(spec: &RealtimeChannelSpec, status: &RealtimeChannelStatus) -> Duration {
-    wait(spec, status).mul_f64(rand::rng().random_range(0.67..1.33))
+    let wait = match spec.autoscaling {
+        None => wait(spec, status),
+        Some(_) => wait(spec, status).min(SCALED),
+    };
+    wait.mul_f64(rand::rng().random_range(0.67..1.33))
 }
 
 fn wait(spec: &RealtimeChannelSpec, status: &RealtimeChannelStatus) -> Duration {

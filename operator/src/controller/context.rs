@@ -10,13 +10,19 @@ use kube::runtime::reflector::Store;
 use linnet_crds::RealtimeChannel;
 
 use super::backoff::Backoffs;
+use crate::fleet::Fleets;
 use crate::live::Nudges;
+use crate::metrics::{Metrics, Objects};
 use crate::names;
 use crate::settings::Settings;
+use crate::streams::Streams;
 use crate::validate::hosts::{self, Taken};
 
 /// The longest that a pass may take: the client itself repeats what an overloaded API server refuses for minutes.
 pub const PASS: Duration = Duration::from_secs(60);
+
+/// How long a broker may be away before a deletion gives its streams up, where no flag says otherwise.
+const BROKER_GONE_AFTER: Duration = Duration::from_secs(600);
 
 /// What all passes share.
 pub struct Context {
@@ -28,6 +34,12 @@ pub struct Context {
     pub backoffs: Backoffs,
     /// Writes events.
     pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What is remembered of the numbers of gateways, and whose turn it is to be replaced.
+    pub fleets: Fleets,
+    /// Connections to NATS, and what is known of the streams there.
+    pub streams: Streams,
     /// Which pods were asked to refresh their mounts, by the channel's uid.
     nudges: Mutex<HashMap<String, Nudges>>,
     /// All channels, as they are watched.
@@ -47,9 +59,28 @@ impl Context {
             client,
             settings,
             backoffs: Backoffs::default(),
+            metrics: Arc::default(),
+            fleets: Fleets::new(1),
+            streams: Streams::new(BROKER_GONE_AFTER),
             nudges: Mutex::default(),
             channels: RwLock::default(),
         }
+    }
+
+    /// That counts here: what is counted outlives a leadership.
+    #[must_use]
+    pub fn counting(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// With other bounds: so many channels roll at once for a release, and a broker that is away for so long keeps no
+    /// channel from being deleted.
+    #[must_use]
+    pub fn bounded(mut self, rollouts: usize, broker_gone_after: Duration) -> Self {
+        self.fleets = Fleets::new(rollouts);
+        self.streams = Streams::new(broker_gone_after);
+        self
     }
 
     /// Has a part of the channels known to all passes.
@@ -59,6 +90,20 @@ impl Context {
             .write()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         all.push(channels);
+    }
+
+    /// Counts the channels that are known, by condition.
+    #[must_use]
+    pub fn objects(&self) -> Objects {
+        let stores = self
+            .channels
+            .read()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut objects = Objects::default();
+        for channel in stores.iter().flat_map(Store::state) {
+            objects.add(channel.status.as_ref());
+        }
+        objects
     }
 
     /// The hosts of `channel` that older channels have.
@@ -92,7 +137,9 @@ impl Context {
     /// Forgets a channel that is gone.
     pub fn forget(&self, key: &str, uid: Option<&str>) {
         self.backoffs.reset(key);
+        self.fleets.forget(key);
         if let Some(uid) = uid {
+            self.streams.forget(uid);
             let mut all = self
                 .nudges
                 .lock()

@@ -51,6 +51,9 @@ pub fn news(before: Option<&RealtimeChannelStatus>, now: &RealtimeChannelStatus)
             // Its reasons are those of the others, save this one.
             (types::READY, "False") if condition.reason != "ApplyFailed" => continue,
             (types::READY, "True") if held => continue,
+            (types::BROKER_READY, "True") if condition.reason == "StreamsLeftBehind" => {
+                EventType::Warning
+            }
             (types::READY | types::PAUSED, "True") => EventType::Normal,
             (_, "True") if failed => EventType::Normal,
             // A fleet that starts has no ready gateway either, and one may be made without any.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::candidate::{Candidate, Release, Step, Terms};
-use super::leadership::Leadership;
+use super::leadership::{Leadership, Told};
 
 /// How long giving the Lease back may take when the process ends.
 const RELEASE: Duration = Duration::from_secs(3);
@@ -71,7 +71,7 @@ struct Runner {
     lease: String,
     candidate: Candidate,
     terms: Terms,
-    told: watch::Sender<Option<Instant>>,
+    told: watch::Sender<Told>,
     /// What was logged last: a fault that lasts is told once.
     complaint: Option<String>,
 }
@@ -153,19 +153,25 @@ impl Runner {
             () = over => {}
         }
         tracing::warn!("not the leader any more: the lease could not be renewed in time");
-        self.told.send_replace(None);
+        self.told.send_modify(|told| told.until = None);
         work.await
     }
 
     /// Tells those who act.
     fn tell(&self) {
         let until = self.candidate.until(Instant::now());
-        let before = self.told.send_replace(until);
+        let known = self.candidate.holder();
+        let mut told = self.told.borrow().clone();
+        let before = std::mem::replace(&mut told.until, until);
+        if let Some(holder) = known {
+            told.holder = Some(holder.map(str::to_owned));
+        }
+        self.told.send_replace(told);
         match (before.is_some(), until.is_some()) {
             (false, true) => tracing::info!(lease = self.lease, "this operator leads"),
             (true, false) => tracing::warn!(
                 lease = self.lease,
-                holder = self.candidate.holder(),
+                holder = known.flatten(),
                 "not the leader any more"
             ),
             _ => {}
@@ -181,7 +187,7 @@ impl Runner {
 
     /// Gives the Lease back if it is held; a request that was cut off may have changed it.
     async fn release(&mut self) {
-        self.told.send_replace(None);
+        self.told.send_modify(|told| told.until = None);
         match timeout(RELEASE, self.give_back()).await {
             Ok(Ok(true)) => tracing::info!(lease = self.lease, "the lease is given back"),
             Ok(Ok(false)) => {}

@@ -106,11 +106,12 @@ impl Candidate {
         self.until.filter(|until| *until > now)
     }
 
-    /// Who holds the Lease as far as is known.
-    pub fn holder(&self) -> Option<&str> {
+    /// Who holds the Lease, if anybody; `None` where that is not known now.
+    pub fn holder(&self) -> Option<Option<&str>> {
         match &self.known {
-            Known::Present { record, .. } => record.holder.as_deref(),
-            _ => None,
+            Known::Nothing => None,
+            Known::Absent => Some(None),
+            Known::Present { record, .. } => Some(record.holder.as_deref()),
         }
     }
 

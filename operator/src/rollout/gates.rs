@@ -15,6 +15,7 @@ pub enum Gate {
 
 impl Gate {
     /// Whether it may be done.
+    #[must_use]
     pub fn is_open(self) -> bool {
         self == Self::Open
     }
@@ -25,27 +26,31 @@ impl Gate {
 pub struct Gates {
     /// Another pod template.
     pub template: Gate,
-    /// Fewer replicas.
+    /// Fewer replicas, as a person or another autoscaler asks for.
     pub scale_down: Gate,
+    /// Fewer replicas, as the operator's own autoscaling would have it. There is time.
+    pub autoscale_down: Gate,
 }
 
 /// What may be done where the rollout is so far.
+#[must_use]
 pub fn gates(progress: Progress) -> Gates {
     let Progress {
         rolling,
         going,
         new_ready,
     } = progress;
-    let going_gate = match going {
+    let settled = match going {
         0 => Gate::Open,
         going => Gate::Going(going),
     };
-    // A template of which no pod became ready serves nobody: what mends it must not wait.
+    // A template of which no pod became ready serves nobody: what mends it, or ends it, must not wait.
     let broken = rolling && !new_ready;
+    let asked = if broken { Gate::Open } else { settled };
     Gates {
-        template: if broken { Gate::Open } else { going_gate },
-        // A Deployment that shrinks while it is broken takes away ready pods of the template before.
-        scale_down: match (rolling, going_gate) {
+        template: asked,
+        scale_down: asked,
+        autoscale_down: match (rolling, settled) {
             (true, Gate::Open) => Gate::Rolling,
             (_, gate) => gate,
         },

@@ -1,13 +1,11 @@
 //! How far a rollout is.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 
 /// How much later than its `deletionTimestamp` a pod is still waited for. That time already holds the whole grace
 /// period; this covers the kubelet's last steps, and clocks that differ by a little.
-const LATE: Duration = Duration::from_secs(30);
+const LATE: SignedDuration = SignedDuration::from_secs(30);
 
 /// A pod of the channel, as far as rollouts look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +18,14 @@ pub struct Pod {
     pub newest: bool,
     /// Its `deletionTimestamp`: when it is to be gone.
     pub going_until: Option<Timestamp>,
+}
+
+impl Pod {
+    /// Whether it goes, and is not past its grace at `now`.
+    #[must_use]
+    pub fn is_going(&self, now: Timestamp) -> bool {
+        self.going_until.is_some_and(|until| until + LATE > now)
+    }
 }
 
 /// How far a rollout is.
@@ -35,8 +41,7 @@ pub struct Progress {
 
 /// How far `deployment`, whose pods are `pods`, is at `now`.
 pub fn progress(deployment: &Deployment, pods: &[Pod], now: Timestamp) -> Progress {
-    let late = SignedDuration::try_from(LATE).unwrap_or(SignedDuration::ZERO);
-    let going = |pod: &&Pod| pod.going_until.is_some_and(|until| until + late > now);
+    let going = |pod: &&Pod| pod.is_going(now);
     Progress {
         rolling: is_rolling(deployment),
         going: pods.iter().filter(going).count(),

@@ -88,6 +88,7 @@ fn in_a_quiet_fleet_everything_may_be_done() {
     let open = Gates {
         template: Gate::Open,
         scale_down: Gate::Open,
+        autoscale_down: Gate::Open,
     };
     let quiet = Progress {
         rolling: false,
@@ -115,22 +116,24 @@ fn while_pods_go_a_further_template_and_scaling_down_wait() {
         });
         assert_eq!(gates.template, Gate::Going(2));
         assert_eq!(gates.scale_down, Gate::Going(2));
+        assert_eq!(gates.autoscale_down, Gate::Going(2));
         assert!(!gates.template.is_open());
     }
 }
 
 #[test]
-fn a_rollout_without_a_ready_new_pod_can_be_mended_at_once_but_not_shrunk() {
+fn a_rollout_without_a_ready_new_pod_can_be_mended_or_ended_at_once() {
     let stuck = Progress {
         rolling: true,
         going: 1,
         new_ready: false,
     };
     assert_eq!(gates(stuck).template, Gate::Open);
-    assert_eq!(gates(stuck).scale_down, Gate::Going(1));
+    assert_eq!(gates(stuck).scale_down, Gate::Open);
+    assert_eq!(gates(stuck).autoscale_down, Gate::Going(1));
     let gates = gates(Progress { going: 0, ..stuck });
     assert_eq!(gates.template, Gate::Open);
-    assert_eq!(gates.scale_down, Gate::Rolling);
+    assert_eq!(gates.autoscale_down, Gate::Rolling, "it takes ready pods");
 }
 
 #[test]

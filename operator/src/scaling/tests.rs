@@ -246,18 +246,24 @@ fn a_changed_minimum_is_reached_at_once_and_a_changed_maximum_in_steps() {
 #[test]
 fn the_least_loaded_go_first_and_stale_costs_are_taken_away() {
     let mut all = gateways(&[Some(50), Some(3), None, Some(7)]);
-    all[0].cost = Some(COST.into());
     all[3].cost = Some("5".into());
-    assert_eq!(
-        costs(&all, 1),
-        [("chat-1".into(), Some(COST)), ("chat-0".into(), None)]
-    );
+    assert_eq!(costs(&all, 1), [("chat-1".into(), Some(COST))]);
+    all[0].cost = Some(COST.into());
     assert_eq!(costs(&all, 0), [("chat-0".into(), None)]);
     all[1].cost = Some(COST.into());
+    assert_eq!(costs(&all, 1), [("chat-0".into(), None)]);
     all[0].cost = None;
     assert_eq!(costs(&all, 1), [], "it has its cost already");
     all[1].leaving = true;
     assert_eq!(costs(&all, 1), [("chat-3".into(), Some(COST))]);
+}
+
+#[test]
+fn who_was_chosen_stays_chosen_while_clients_come_and_go() {
+    let mut all = gateways(&[Some(50), Some(3)]);
+    all[1].cost = Some(COST.into());
+    all[1].connections = Some(60);
+    assert_eq!(costs(&all, 1), []);
 }
 
 #[test]

@@ -16,17 +16,15 @@ pub const COST: &str = "-100417";
 /// `None` to take it away.
 pub fn costs(gateways: &[Gateway], going: usize) -> Vec<(String, Option<&'static str>)> {
     let mut staying: Vec<&Gateway> = gateways.iter().filter(|one| !one.leaving).collect();
-    // One that does not say how many it has counts as full, unless it takes none.
+    let ours = |one: &Gateway| one.cost.as_deref() == Some(COST);
+    // One that does not say how many it has counts as full, unless it takes none. Who was chosen stays chosen: clients
+    // come and go while the choice is written.
     staying.sort_by_key(|one| {
-        (
-            one.ready,
-            one.connections.unwrap_or(u32::MAX),
-            one.pod.clone(),
-        )
+        let load = one.connections.unwrap_or(u32::MAX);
+        (one.ready, !ours(one), load, one.pod.clone())
     });
     let split = going.min(staying.len());
     let (going, staying) = staying.split_at(split);
-    let ours = |one: &Gateway| one.cost.as_deref() == Some(COST);
     let marked = going.iter().filter(|one| !ours(one));
     let stale = staying.iter().filter(|one| ours(one));
     marked

@@ -23,6 +23,8 @@ pub struct Facts<'a> {
     pub failures: &'a [Failure],
     /// Conditions of what has rooms of its own: `BrokerReady` as the broker's assets are, `ScalingActive`.
     pub others: Vec<Draft>,
+    /// What of the gateways waits, and for what.
+    pub waits: Option<&'a str>,
 }
 
 /// Puts the status together.
@@ -82,7 +84,13 @@ fn drafts(
         Err(_) => {}
     }
     drafts.push(match deployment {
-        Some(deployment) => gateways::condition(deployment, &observed.pods),
+        Some(deployment) => {
+            let mut draft = gateways::condition(deployment, &observed.pods);
+            if let Some(waits) = facts.waits {
+                draft.message = format!("{}; {waits}", draft.message);
+            }
+            draft
+        }
         None => Draft::fails(
             types::GATEWAYS_AVAILABLE,
             "NotApplied",

@@ -117,6 +117,18 @@ pub fn settle(
     drafts.into_iter().map(settle).collect()
 }
 
+/// The condition of this type among `previous`, to be said again.
+#[must_use]
+pub fn again(previous: &[Condition], type_: &'static str) -> Option<Draft> {
+    let before = previous.iter().find(|before| before.type_ == type_)?;
+    let truth = match before.status.as_str() {
+        "True" => Truth::True,
+        "False" => Truth::False,
+        _ => Truth::Unknown,
+    };
+    Some(Draft::new(type_, truth, &before.reason, before.message.clone()))
+}
+
 /// The API server keeps whole seconds.
 fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
@@ -151,6 +163,14 @@ mod tests {
         assert_eq!(later[0].observed_generation, Some(2));
         let turned = settle(&later, draft(Truth::True, "b"), Some(2), at(30));
         assert_eq!(turned[0].last_transition_time, Time(at(30)));
+    }
+
+    #[test]
+    fn what_was_said_can_be_said_again() {
+        let draft = Draft::fails(types::BROKER_READY, "Why", "m");
+        let before = settle(&[], vec![draft.clone()], Some(1), at(1));
+        assert_eq!(again(&before, types::BROKER_READY), Some(draft));
+        assert_eq!(again(&before, types::READY), None);
     }
 
     #[test]

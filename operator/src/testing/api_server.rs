@@ -59,6 +59,11 @@ impl ApiServer {
         edit(state.objects.get_mut(path).unwrap());
     }
 
+    /// Takes an object away behind everybody's back.
+    pub fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path);
+    }
+
     /// The object at a path.
     pub fn get(&self, path: &str) -> Option<Value> {
         self.0.lock().unwrap().objects.get(path).cloned()

@@ -5,7 +5,7 @@
 //! rooms without history, `direct` messages to users, [`presence`] who is where. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
 //! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong.
 
-mod api;
+pub mod api;
 mod broker;
 mod connection;
 pub mod credentials;
@@ -18,7 +18,7 @@ mod publish;
 mod read;
 mod send;
 mod start;
-mod stream;
+pub mod stream;
 pub mod subjects;
 mod wire;
 

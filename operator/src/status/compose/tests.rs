@@ -45,6 +45,7 @@ fn status(
         live,
         failures,
         others,
+        waits: None,
     };
     compose(facts, Timestamp::from_second(100).unwrap())
 }
@@ -117,6 +118,7 @@ fn the_same_facts_give_the_same_status_whenever_they_are_told() {
         live: &fleet(1),
         failures: &[],
         others: vec![],
+        waits: None,
     };
     assert_eq!(compose(facts, Timestamp::from_second(900).unwrap()), first);
 }
@@ -134,6 +136,7 @@ fn what_was_not_accepted_is_told_beside_what_still_runs() {
         live: &fleet(1),
         failures: &[],
         others: vec![],
+        waits: None,
     };
     let status = compose(facts, Timestamp::from_second(1).unwrap());
     assert_eq!(ready(&status), reads("False", "InvalidSpec"));
