@@ -22,7 +22,8 @@ done
 cluster_up() {
   [[ $(uname -s) == Linux ]] || die "the one-node cluster needs Linux; install Docker and kind"
   [[ $(id -u) == 0 ]] || die "the one-node cluster must be run by root; or install Docker and kind"
-  if is_up; then
+  if runs containerd && runs kube-apiserver; then
+    until_ok 60 "the API server of $cluster, which runs already," kubectl get --raw /readyz
     say "$cluster is up"
     return
   fi
@@ -45,8 +46,6 @@ cluster_up() {
   say "ready: eval \"\$(tests/cluster/cluster env)\""
 }
 
-is_up() { [[ -e $run/containerd.pid ]] && kubectl get --raw /readyz >/dev/null 2>&1; }
-
 cluster_down() {
   [[ -e $state || -e $run || -e /run/netns/$cluster ]] || return 0
   stop_all
@@ -67,15 +66,11 @@ cluster_load() {
 cluster_exec() { inside "$@"; }
 
 cluster_status() {
-  local file pid
+  local file component
   for file in "$run"/*.pid; do
     [[ -e $file ]] || die "$cluster is not up"
-    pid=$(<"$file")
-    if kill -0 "$pid" 2>/dev/null; then
-      echo "$(basename "$file" .pid) runs"
-    else
-      echo "$(basename "$file" .pid) ENDED"
-    fi
+    component=$(basename "$file" .pid)
+    if runs "$component"; then echo "$component runs"; else echo "$component ENDED"; fi
   done
 }
 

@@ -19,6 +19,8 @@ launch() {
     </dev/null >>"$state/log/$component.log" 2>&1
 }
 
+runs() { [[ -e $run/$1.pid ]] && kill -0 "$(<"$run/$1.pid")" 2>/dev/null; }
+
 # again NAME: starts what start or launch started before.
 again() { eval "launch $1 $(<"$run/$1.command")"; }
 

@@ -53,6 +53,22 @@ impl Kubectl {
         outcome.unwrap_or_else(|error| panic!("{error}\n{manifests}"));
     }
 
+    /// Has the API server check manifests as if they were applied.
+    ///
+    /// # Errors
+    /// What it refuses.
+    pub async fn dry_run(&self, manifests: &str) -> Result<String, String> {
+        let apply = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--force-conflicts",
+            "--filename",
+            "-",
+        ];
+        self.feed(&apply, manifests).await
+    }
+
     /// Waits until `what` (`deployment/chat`) has the condition, for at most `seconds`.
     ///
     /// # Panics

@@ -90,7 +90,8 @@ fn what_a_channel_had_is_gone_with_it() {
             .run(&["delete", "realtimechannel/chat", "--timeout=60s"])
             .await;
         // Children go by the garbage collector, after the channel.
-        let kinds = "deployment,service,ingress,configmap,serviceaccount,poddisruptionbudget,networkpolicy";
+        let kinds =
+            "deployment,service,ingress,configmap,serviceaccount,poddisruptionbudget,networkpolicy";
         let selector = "--selector=app.kubernetes.io/managed-by=linnet-operator";
         let left = ["wait", "--for=delete", kinds, selector, "--timeout=60s"];
         kubectl.run(&left).await;

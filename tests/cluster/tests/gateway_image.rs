@@ -69,7 +69,11 @@ spec:
 }
 
 /// Makes a certificate for `host` in `folder`, and the Secret `tls` of it.
-async fn certificate(host: &str, folder: &std::path::Path, kubectl: &Kubectl) -> std::path::PathBuf {
+async fn certificate(
+    host: &str,
+    folder: &std::path::Path,
+    kubectl: &Kubectl,
+) -> std::path::PathBuf {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![host.to_owned()])
         .unwrap()
