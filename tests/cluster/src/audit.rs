@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use linnet_tests::within;
 use serde_json::Value;
 
 /// Verbs that change something.
@@ -50,7 +51,10 @@ impl Audit {
     pub fn requests(&self) -> Vec<Request> {
         let mut file = File::open(&self.path).unwrap();
         let length = file.metadata().unwrap().len();
-        assert!(length >= self.from, "the log was rotated meanwhile: run this once more");
+        assert!(
+            length >= self.from,
+            "the log was rotated meanwhile: run this once more"
+        );
         file.seek(SeekFrom::Start(self.from)).unwrap();
         let mut text = Vec::new();
         file.read_to_end(&mut text).unwrap();
@@ -79,26 +83,26 @@ impl Audit {
         writes
     }
 
-    /// Waits for `passes` whole passes of the channel `name` that begin from now on: each begins by reading it.
+    /// Waits until a pass of the channel `name` begins that nobody has waited for: each begins by reading the channel.
+    /// Those before it have ended by then. `seen` is how many had begun before; gives how many have now.
     ///
     /// # Panics
-    /// When they do not come. Have something happen that the operator watches.
-    pub async fn passes(&self, namespace: &str, name: &str, passes: usize) {
-        let reads = || {
+    /// When none comes. Have something happen that the operator watches.
+    pub async fn pass(&self, namespace: &str, name: &str, seen: usize) -> usize {
+        let begun = || {
             let requests = self.of_operators(namespace);
             let reads = requests.iter().filter(|request| {
                 request.verb() == "get" && request.object() == ("realtimechannels", name)
             });
             reads.count()
         };
-        // The next one's beginning is this one's end.
-        let enough = reads() + passes + 1;
-        linnet_tests::within(("passes of", name), WRITTEN * 3, async {
-            while reads() < enough {
+        within(("a pass of", name), WRITTEN, async {
+            while begun() <= seen {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+            begun()
         })
-        .await;
+        .await
     }
 }
 
@@ -125,7 +129,9 @@ impl Request {
     /// Where; empty for what lies in no namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.0["objectRef"]["namespace"].as_str().unwrap_or_default()
+        self.0["objectRef"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// The pod whose ServiceAccount asked; empty where nobody knows.
@@ -138,7 +144,9 @@ impl Request {
     /// When it came, RFC 3339 in UTC: such texts sort by time.
     #[must_use]
     pub fn at(&self) -> &str {
-        self.0["requestReceivedTimestamp"].as_str().unwrap_or_default()
+        self.0["requestReceivedTimestamp"]
+            .as_str()
+            .unwrap_or_default()
     }
 
     /// Whether it changes something.
@@ -156,8 +164,16 @@ impl Request {
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (resource, name) = self.object();
-        let sub = self.0["objectRef"]["subresource"].as_str().unwrap_or_default();
-        write!(f, "{} {} {resource}/{name} {sub} by {}", self.at(), self.verb(), self.pod())
+        let sub = self.0["objectRef"]["subresource"]
+            .as_str()
+            .unwrap_or_default();
+        write!(
+            f,
+            "{} {} {resource}/{name} {sub} by {}",
+            self.at(),
+            self.verb(),
+            self.pod()
+        )
     }
 }
 

@@ -27,9 +27,16 @@ pub async fn leader() -> String {
         let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
         // An identity may have more than the pod's name.
         let pods = system().get("pods").await;
-        let mut pods = pods["items"].as_array().cloned().unwrap_or_default().into_iter();
+        let mut pods = pods["items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter();
         let pod = pods.find_map(|pod| {
-            let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let name = pod["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
             (!holder.is_empty() && holder.starts_with(&name)).then_some(name)
         });
         pod
@@ -56,7 +63,10 @@ pub fn crash(pod: &Value) {
             killed += usize::from(status.unwrap().success());
         }
     }
-    assert!(killed > 0, "no process of the pod {uid} runs on this machine");
+    assert!(
+        killed > 0,
+        "no process of the pod {uid} runs on this machine"
+    );
 }
 
 /// The process that holds the pod's namespaces: not one of its containers.

@@ -21,7 +21,11 @@ fn rule<const B: usize, const K: usize>(
     keeps: [Value; K],
 ) -> Rule {
     let (breaks, keeps) = (breaks.into(), keeps.into());
-    Rule { message, breaks, keeps }
+    Rule {
+        message,
+        breaks,
+        keeps,
+    }
 }
 
 /// A rule on the size `limits.FIELD`.
@@ -58,7 +62,9 @@ fn rules() -> Vec<Rule> {
         ),
         rule(
             "HS algorithms need keySecretName: a published key is no secret",
-            [jwt(json!({"jwksUri": "https://id.example/keys", "algorithms": ["RS256", "HS256"]}))],
+            [jwt(
+                json!({"jwksUri": "https://id.example/keys", "algorithms": ["RS256", "HS256"]}),
+            )],
             [
                 jwt(json!({"jwksUri": "https://id.example/keys", "algorithms": ["RS256"]})),
                 jwt(json!({"keySecretName": "keys", "algorithms": ["HS256"]})),
@@ -88,23 +94,58 @@ fn rules() -> Vec<Rule> {
         rule(
             "set one of ingress and httpRoute, or neither",
             [json!({"expose": {"ingress": {}, "httpRoute": route}})],
-            [json!({"expose": {"ingress": {}}}), json!({"expose": {"httpRoute": route}}), json!({"expose": {}})],
+            [
+                json!({"expose": {"ingress": {}}}),
+                json!({"expose": {"httpRoute": route}}),
+                json!({"expose": {}}),
+            ],
         ),
         rule(
             "set exactly one of url and natsSubject",
-            [handler(json!({})), handler(json!({"url": "http://back", "natsSubject": "back"}))],
-            [handler(json!({"url": "http://back"})), handler(json!({"natsSubject": "back"}))],
+            [
+                handler(json!({})),
+                handler(json!({"url": "http://back", "natsSubject": "back"})),
+            ],
+            [
+                handler(json!({"url": "http://back"})),
+                handler(json!({"natsSubject": "back"})),
+            ],
         ),
         rule(
             "deduplicationSeconds must not be more than maxAgeSeconds",
             [json!({"history": {"maxAgeSeconds": 60, "deduplicationSeconds": 61}})],
             [json!({"history": {"maxAgeSeconds": 60, "deduplicationSeconds": 60}})],
         ),
-        size("bytesPerSecond", "must be from 1 to 16Gi", ["0", "16385Mi"], ["1", "16Gi"]),
-        size("messageSize", "must be from 1 to 16Mi", ["0", "16385Ki"], ["1", "16Mi"]),
-        size("historyMemory", "must be from 16Ki to 1Ti", ["16383", "1025Gi"], ["16Ki", "1Ti"]),
-        size("queueMemory", "must be from 16Ki to 1Ti", ["16383", "1025Gi"], ["16Ki", "1Ti"]),
-        size("sendQueueSize", "must be from 16Ki to 256Mi", ["16383", "257Mi"], ["16Ki", "256Mi"]),
+        size(
+            "bytesPerSecond",
+            "must be from 1 to 16Gi",
+            ["0", "16385Mi"],
+            ["1", "16Gi"],
+        ),
+        size(
+            "messageSize",
+            "must be from 1 to 16Mi",
+            ["0", "16385Ki"],
+            ["1", "16Mi"],
+        ),
+        size(
+            "historyMemory",
+            "must be from 16Ki to 1Ti",
+            ["16383", "1025Gi"],
+            ["16Ki", "1Ti"],
+        ),
+        size(
+            "queueMemory",
+            "must be from 16Ki to 1Ti",
+            ["16383", "1025Gi"],
+            ["16Ki", "1Ti"],
+        ),
+        size(
+            "sendQueueSize",
+            "must be from 16Ki to 256Mi",
+            ["16383", "257Mi"],
+            ["16Ki", "256Mi"],
+        ),
         rule(
             "must be a number from 1 to 10000, or a percentage from 1% to 100%",
             [json!(0), json!("0%"), json!("101%"), json!(-1)].map(surge),
@@ -125,7 +166,10 @@ fn rules() -> Vec<Rule> {
         ),
         rule(
             "nobody could connect: set authentication.jwt, or authentication.anonymous: Allow",
-            [json!({"authentication": {"anonymous": "Deny"}}), json!({"authentication": null})],
+            [
+                json!({"authentication": {"anonymous": "Deny"}}),
+                json!({"authentication": null}),
+            ],
             [json!({"authentication": {"anonymous": "Deny", "jwt": {"keySecretName": "keys"}}})],
         ),
         rule(
@@ -166,8 +210,15 @@ async fn verdicts(kubectl: &Kubectl, manifests: Vec<Value>) -> Vec<String> {
         lines.find(|line| line.contains(&name)).unwrap_or_default()
     };
     let verdicts: Vec<_> = (0..count).map(|number| about(number).to_owned()).collect();
-    let told = verdicts.iter().filter(|verdict| !verdict.is_empty()).count();
-    assert_eq!(told, refused.lines().count(), "something else went wrong:\n{refused}");
+    let told = verdicts
+        .iter()
+        .filter(|verdict| !verdict.is_empty())
+        .count();
+    assert_eq!(
+        told,
+        refused.lines().count(),
+        "something else went wrong:\n{refused}"
+    );
     verdicts
 }
 
@@ -175,7 +226,9 @@ async fn verdicts(kubectl: &Kubectl, manifests: Vec<Value>) -> Vec<String> {
 fn messages(schema: &Value, found: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
-            let rules = fields.get("x-kubernetes-validations").and_then(Value::as_array);
+            let rules = fields
+                .get("x-kubernetes-validations")
+                .and_then(Value::as_array);
             for rule in rules.into_iter().flatten() {
                 found.insert(rule["message"].as_str().unwrap().to_owned());
             }
@@ -199,23 +252,34 @@ fn every_rule_refuses_its_bad_case_in_our_words_and_takes_its_edge() {
             edges.extend(rule.keeps.iter().map(|spec| (rule.message, spec)));
         }
         let manifests = |cases: &[(&str, &Value)]| {
-            cases.iter().map(|(_, spec)| channel("case", spec)).collect()
+            cases
+                .iter()
+                .map(|(_, spec)| channel("case", spec))
+                .collect()
         };
         let refusals = verdicts(&kubectl, manifests(&bad)).await;
         for ((message, spec), refusal) in bad.iter().zip(refusals) {
-            assert!(refusal.contains(message), "{spec}\nwas to be refused with: {message}\nbut: {refusal}");
+            assert!(
+                refusal.contains(message),
+                "{spec}\nwas to be refused with: {message}\nbut: {refusal}"
+            );
         }
         let refusals = verdicts(&kubectl, manifests(&edges)).await;
         for ((message, spec), refusal) in edges.iter().zip(refusals) {
             assert_eq!(refusal, "", "{spec}\nkeeps the rule: {message}");
         }
 
-        let definition = kubectl.get("crd/realtimechannels.realtime.linnet.dev").await;
+        let definition = kubectl
+            .get("crd/realtimechannels.realtime.linnet.dev")
+            .await;
         let mut all = BTreeSet::new();
         messages(&definition["spec"], &mut all);
         let mut tried: BTreeSet<_> = rules.iter().map(|rule| rule.message.to_owned()).collect();
         tried.extend([NAME, PARTITIONS, STORAGE].map(str::to_owned));
-        assert_eq!(all, tried, "a rule without a case here, or a case without a rule");
+        assert_eq!(
+            all, tried,
+            "a rule without a case here, or a case without a rule"
+        );
     });
 }
 
@@ -228,12 +292,16 @@ fn a_name_leaves_room_for_those_of_the_children() {
         let create = ["create", "--dry-run=server", "--filename", "-"];
         let longest = "a".repeat(50);
         for name in ["1chat", "chat.one", &format!("{longest}a")] {
-            let refused = kubectl.feed(&create, &channel(name, &json!({})).to_string()).await;
+            let refused = kubectl
+                .feed(&create, &channel(name, &json!({})).to_string())
+                .await;
             let refused = refused.expect_err(name);
             assert!(refused.contains(NAME), "{refused}");
         }
         for name in ["a", "a-1", &longest] {
-            let taken = kubectl.feed(&create, &channel(name, &json!({})).to_string()).await;
+            let taken = kubectl
+                .feed(&create, &channel(name, &json!({})).to_string())
+                .await;
             taken.unwrap();
         }
     });
@@ -245,9 +313,18 @@ fn what_streams_are_made_of_can_not_change_and_the_rest_of_history_can() {
     scenario(60, async {
         let namespace = Namespace::create("immutable").await;
         let kubectl = namespace.kubectl();
-        let mut chat = channel("chat", &json!({"replicas": 0, "history": {"partitions": 2, "storage": "Memory"}}));
+        let mut chat = channel(
+            "chat",
+            &json!({"replicas": 0, "history": {"partitions": 2, "storage": "Memory"}}),
+        );
         kubectl.apply(&chat.to_string()).await;
-        let apply = ["apply", "--server-side", "--dry-run=server", "--filename", "-"];
+        let apply = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--filename",
+            "-",
+        ];
         for (history, message) in [
             (json!({"partitions": 3}), PARTITIONS),
             (json!({"storage": "File"}), STORAGE),
@@ -275,13 +352,24 @@ fn the_definition_and_all_examples_are_taken() {
         let manifests = std::fs::read_dir(&examples).unwrap();
         let manifests = manifests.map(|entry| entry.unwrap().path());
         let manifests: Vec<_> = manifests
-            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "yaml")
+            })
             .collect();
         assert!(manifests.len() >= 3, "{}", examples.display());
         for path in manifests.iter().chain([&crds]) {
             let path = path.to_str().unwrap();
-            let dry = ["apply", "--server-side", "--dry-run=server", "--force-conflicts", "--validate=strict"];
-            let outcome = kubectl.ask(&[&dry[..], &["--filename", path]].concat()).await;
+            let dry = [
+                "apply",
+                "--server-side",
+                "--dry-run=server",
+                "--force-conflicts",
+                "--validate=strict",
+            ];
+            let outcome = kubectl
+                .ask(&[&dry[..], &["--filename", path]].concat())
+                .await;
             outcome.unwrap_or_else(|refused| panic!("{path}: {refused}"));
         }
     });
@@ -293,13 +381,16 @@ fn kubectl_scales_lists_and_explains_channels() {
     scenario(60, async {
         let namespace = Namespace::create("kubectl").await;
         let kubectl = namespace.kubectl();
-        kubectl.apply(&channel("chat", &json!({"replicas": 0})).to_string()).await;
+        kubectl
+            .apply(&channel("chat", &json!({"replicas": 0})).to_string())
+            .await;
 
         let raw = format!(
             "/apis/realtime.linnet.dev/v1alpha1/namespaces/{}/realtimechannels/chat/scale",
             namespace.name()
         );
-        let scale: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", &raw]).await).unwrap();
+        let scale: Value =
+            serde_json::from_str(&kubectl.run(&["get", "--raw", &raw]).await).unwrap();
         assert_eq!(scale["kind"], "Scale");
         assert_eq!(scale["spec"]["replicas"].as_i64().unwrap_or(0), 0);
         kubectl.run(&["scale", "rtch/chat", "--replicas=1"]).await;
@@ -312,10 +403,23 @@ fn kubectl_scales_lists_and_explains_channels() {
         let listed = kubectl.run(&["get", "linnet", "--output=name"]).await;
         assert_eq!(listed.trim(), "realtimechannel.realtime.linnet.dev/chat");
 
-        let told = kubectl.run(&["explain", "realtimechannel.spec.rollout.drainSeconds"]).await;
-        assert!(told.contains("DESCRIPTION:") && told.contains("<integer>"), "{told}");
-        let told = kubectl.run(&["explain", "realtimechannel.spec", "--recursive"]).await;
-        for field in ["authentication", "maxMessagesPerRoom", "jwksUri", "podTemplate", "parentRefs"] {
+        let told = kubectl
+            .run(&["explain", "realtimechannel.spec.rollout.drainSeconds"])
+            .await;
+        assert!(
+            told.contains("DESCRIPTION:") && told.contains("<integer>"),
+            "{told}"
+        );
+        let told = kubectl
+            .run(&["explain", "realtimechannel.spec", "--recursive"])
+            .await;
+        for field in [
+            "authentication",
+            "maxMessagesPerRoom",
+            "jwksUri",
+            "podTemplate",
+            "parentRefs",
+        ] {
             assert!(told.contains(field), "{field}: {told}");
         }
     });

@@ -29,14 +29,20 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
         let mut chat = channel("chat", &spec);
         kubectl.apply(&chat.to_string()).await;
         kubectl.wait("Ready", CHAT, READY).await;
-        settled(&kubectl, CHAT, READY, |chat| chat["status"]["updatedReplicas"] == 2).await;
+        settled(&kubectl, CHAT, READY, |chat| {
+            chat["status"]["updatedReplicas"] == 2
+        })
+        .await;
 
         let door = cluster.http(&host);
         let mut guests = Vec::new();
         for _ in 0..CLIENTS / 10 {
             guests.extend(join_all((0..10).map(|_| Guest::enter(&door))).await);
         }
-        let gateways: BTreeSet<_> = guests.iter().map(|guest| guest.gateway().to_owned()).collect();
+        let gateways: BTreeSet<_> = guests
+            .iter()
+            .map(|guest| guest.gateway().to_owned())
+            .collect();
         assert_eq!(gateways.len(), 2, "clients on both gateways");
         for guest in &mut guests {
             guest.subscribe("lobby").await;
@@ -59,16 +65,25 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
         })
         .await;
         let took = begin.elapsed();
-        println!("edit → in force on both gateways, as the status says: {:.2} s", took.as_secs_f64());
+        println!(
+            "edit → in force on both gateways, as the status says: {:.2} s",
+            took.as_secs_f64()
+        );
 
         for guest in &mut guests {
             let answer = guest.ask(publish("lobby")).await;
             assert_eq!(answer["code"], "message_too_large", "{answer}");
-            let answer = guest.ask(json!({"type": "publish", "room": "stage.a", "data": 1})).await;
+            let answer = guest
+                .ask(json!({"type": "publish", "room": "stage.a", "data": 1}))
+                .await;
             assert_eq!(answer["code"], "forbidden", "{answer}");
         }
         join_all(guests.iter_mut().map(Guest::ping)).await;
-        assert_eq!(kubectl.run(&["get", "pods", "--output=name"]).await, pods, "no pod was replaced");
+        assert_eq!(
+            kubectl.run(&["get", "pods", "--output=name"]).await,
+            pods,
+            "no pod was replaced"
+        );
         assert!(took.as_secs() < IN_FORCE, "{took:?}");
     });
 }
@@ -88,19 +103,36 @@ fn a_spec_that_gateways_could_not_serve_reaches_none_and_is_mended_by_another_ed
         chat["spec"]["gateway"] = json!({"podTemplate": {"spec": {"containres": []}}});
         chat["spec"]["limits"] = json!({"messagesPerSecond": 7});
         kubectl.apply(&chat.to_string()).await;
-        let refused = settled(&kubectl, CHAT, 30, |chat| condition(chat, "Accepted")["status"] == "False").await;
+        let refused = settled(&kubectl, CHAT, 30, |chat| {
+            condition(chat, "Accepted")["status"] == "False"
+        })
+        .await;
         let told = condition(&refused, "Accepted")["message"].as_str().unwrap();
-        assert!(told.contains("spec.gateway.podTemplate") && told.contains("containres"), "{told}");
-        assert_eq!(condition(&refused, "GatewaysAvailable")["status"], "True", "{refused:#}");
-        assert_eq!(kubectl.get("configmap/chat-gateway").await["data"], configuration["data"]);
+        assert!(
+            told.contains("spec.gateway.podTemplate") && told.contains("containres"),
+            "{told}"
+        );
+        assert_eq!(
+            condition(&refused, "GatewaysAvailable")["status"],
+            "True",
+            "{refused:#}"
+        );
+        assert_eq!(
+            kubectl.get("configmap/chat-gateway").await["data"],
+            configuration["data"]
+        );
 
         chat["spec"]["gateway"] = json!({});
         kubectl.apply(&chat.to_string()).await;
         settled(&kubectl, CHAT, 30, |chat| {
             let ready = condition(chat, "Ready");
-            ready["status"] == "True" && ready["observedGeneration"] == chat["metadata"]["generation"]
+            ready["status"] == "True"
+                && ready["observedGeneration"] == chat["metadata"]["generation"]
         })
         .await;
-        assert_ne!(kubectl.get("configmap/chat-gateway").await["data"], configuration["data"]);
+        assert_ne!(
+            kubectl.get("configmap/chat-gateway").await["data"],
+            configuration["data"]
+        );
     });
 }
