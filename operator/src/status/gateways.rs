@@ -147,7 +147,20 @@ fn pod_troubles(pod: &Pod) -> Vec<String> {
                 return None;
             }
             // The message of a back-off names the pod and a time that grows: each would be a write.
-            Some(format!("container {}: {reason}", container.name))
+            Some(match reason {
+                // These two take turns, for the same cause.
+                "ErrImagePull" | "ImagePullBackOff" => format!(
+                    "container {}: the image {} can't be pulled",
+                    container.name, container.image
+                ),
+                _ if reason.contains("Image") => {
+                    format!(
+                        "container {}: {reason}: {}",
+                        container.name, container.image
+                    )
+                }
+                _ => format!("container {}: {reason}", container.name),
+            })
         });
     scheduling.chain(waiting).collect()
 }
