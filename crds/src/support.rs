@@ -213,8 +213,9 @@ mod tests {
             let operators = ALONE.iter().any(|(name, _)| *name == field);
             let message = if operators { OPERATORS } else { MISSING };
             let problem = Problem::new(format!("spec.{field}"), message);
-            assert_eq!(unsupported_alone(&channel), [problem.clone()]);
-            let under_the_operator = if operators { vec![] } else { vec![problem] };
+            let alone = vec![problem];
+            assert_eq!(unsupported_alone(&channel), alone);
+            let under_the_operator = if operators { vec![] } else { alone };
             assert_eq!(unsupported(&channel), under_the_operator);
         }
     }
