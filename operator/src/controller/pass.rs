@@ -101,6 +101,8 @@ async fn delete(context: &Context, mut observed: Observed) -> Result<Next, PassE
         settings,
         ..
     } = context;
+    // Nobody is to wait for a channel that goes.
+    context.fleets.forget(&key(&observed.channel));
     let (next, events) = streams::delete(streams, client, settings, &mut observed).await?;
     events::publish(&context.recorder, &observed.channel, events).await;
     Ok(next)

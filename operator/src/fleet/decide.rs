@@ -14,7 +14,7 @@ use super::pods;
 use crate::build::deployment::template_hash;
 use crate::decision::{Decision, Template};
 use crate::dereference::Observed;
-use crate::rollout::{self, Gate, Progress, Turn, Turns, gates, progress};
+use crate::rollout::{self, Progress, Turn, Turns, gates, progress};
 use crate::scaling::{self, Hold, Memory, Outcome};
 use crate::status::conditions::types;
 use crate::status::{Draft, Truth};
@@ -99,7 +99,7 @@ impl Fleets {
         let chosen = costs.iter().all(|(_, cost)| cost.is_none());
         if replicas.waits {
             waits.get_or_insert_with(|| {
-                "fewer gateways wait until pods that go are gone".to_owned()
+                "fewer gateways wait until the pods that go are gone".to_owned()
             });
         }
         Verdict {
@@ -132,9 +132,9 @@ impl Fleets {
             }
             return (Template::Newest, None);
         }
-        if let Gate::Going(pods) = gates(progress).template {
-            let waits = format!("a new pod template waits until {pods} pods that go are gone");
-            return (Template::Held, Some(waits));
+        if !gates(progress).template.is_open() {
+            let waits = "a new pod template waits until the pods that go are gone";
+            return (Template::Held, Some(waits.to_owned()));
         }
         // A template that differs where the channel does not is a new release's.
         let status = observed.channel.status.as_ref();

@@ -231,7 +231,7 @@ fn a_further_template_waits_for_pods_that_go_and_not_beyond_their_grace() {
     scene.going(0);
     let verdict = scene.look("new");
     assert_eq!(verdict.decision.template, Template::Held);
-    assert!(verdict.waits.unwrap().contains("1 pods"));
+    assert!(verdict.waits.unwrap().contains("a new pod template waits"));
     scene.time = now() + SignedDuration::from_secs(200);
     assert_eq!(scene.look("new").decision.template, Template::Newest);
 }
