@@ -10,9 +10,13 @@ pub mod door;
 pub mod guest;
 pub mod kubectl;
 pub mod namespace;
+// The deadlines of the other whole-system tests, without the gateway that their harness is built with.
+#[path = "../../src/wait.rs"]
+pub mod wait;
 
 pub use cluster::Cluster;
 pub use door::Door;
 pub use guest::Guest;
 pub use kubectl::Kubectl;
 pub use namespace::Namespace;
+pub use wait::scenario;
