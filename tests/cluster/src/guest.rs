@@ -1,13 +1,13 @@
 //! A client of a channel, outside the cluster, that speaks `linnet.v1.json`.
 
 use futures_util::{SinkExt, StreamExt};
-use linnet_tests::wait::{STEP, until, within};
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::door::{Door, Stream};
+use crate::wait::{STEP, until, within};
 
 /// A client that came in through a [`Door`].
 pub struct Guest {

@@ -20,3 +20,5 @@ pub use door::Door;
 pub use guest::Guest;
 pub use kubectl::Kubectl;
 pub use namespace::Namespace;
+pub use linnet_tests::wait;
+pub use wait::scenario;

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use linnet_cluster_tests::{Cluster, Door, Guest, Namespace, cluster};
-use linnet_tests::scenario;
+use linnet_cluster_tests::{Cluster, Door, Guest, Namespace, cluster, scenario};
 use serde_json::json;
 
 /// Seconds until a channel must be Ready: images are there, so this is far more than it takes.

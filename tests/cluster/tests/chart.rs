@@ -1,8 +1,7 @@
 //! The chart as it was installed, and as the API server sees what else it can render.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use linnet_cluster_tests::{Kubectl, Namespace, cluster};
-use linnet_tests::scenario;
+use linnet_cluster_tests::{Kubectl, Namespace, cluster, scenario};
 use tokio::process::Command;
 
 const SYSTEM: &str = "linnet-system";

@@ -4,8 +4,7 @@
 
 use std::env;
 
-use linnet_cluster_tests::{Cluster, Door, Guest, Kubectl, Namespace};
-use linnet_tests::scenario;
+use linnet_cluster_tests::{Cluster, Door, Guest, Kubectl, Namespace, scenario};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 
