@@ -1,6 +1,7 @@
 //! The processes of a measurement, started and asked from here, killed when dropped.
 
 mod nats;
+mod operator;
 
 use std::{
     env,
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub use nats::NatsServer;
+pub use operator::Operator;
 
 /// How long a server may take until it can be used.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -28,6 +28,9 @@ pub enum Unit {
     /// Messages.
     #[serde(rename = "messages")]
     Messages,
+    /// Requests that change something.
+    #[serde(rename = "writes")]
+    Writes,
     /// Pings per connection and interval.
     #[serde(rename = "pings")]
     Pings,
@@ -44,7 +47,7 @@ impl Unit {
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Kilobytes => format!("{value:.2} KB"),
             Self::PercentOfCore => format!("{value:.2} %"),
-            Self::Messages => format!("{value:.0}"),
+            Self::Messages | Self::Writes => format!("{value:.0}"),
             Self::Pings => format!("{value:.2}"),
         }
     }

@@ -11,6 +11,7 @@ mod nats;
 pub mod nats_foreign;
 pub mod nats_latency;
 pub mod nats_publish;
+pub mod operator;
 
 use std::path::PathBuf;
 
@@ -23,7 +24,9 @@ use crate::{process::Gateway, report::Report};
 pub struct Settings {
     /// The gateway's binary.
     pub gateway: PathBuf,
-    /// Further arguments of it.
+    /// The operator's binary; the one beside this binary where there is none.
+    pub operator: Option<PathBuf>,
+    /// Further arguments of the gateway.
     pub gateway_arguments: Vec<String>,
     /// Interleaved repetitions.
     pub pairs: usize,
@@ -70,6 +73,9 @@ pub const NATS: [Scenario; 3] = [
     ("nats-publish", nats_publish::run),
     ("nats-foreign", nats_foreign::run),
 ];
+
+/// The scenarios that need a cluster; run where they are named, in its network.
+pub const CLUSTER: [Scenario; 1] = [("operator", operator::run)];
 
 /// Tells a person who waits what is going on.
 fn progress(what: &str) {
