@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Settings, progress};
@@ -200,23 +200,23 @@ fn by_hand(kubectl: &Kubectl, name: &str) -> Result<String> {
         let labels = object["metadata"]["labels"].take();
         // Not the operator's: it would look after them.
         object["metadata"] = json!({"name": name, "labels": {"app.kubernetes.io/instance": labels["app.kubernetes.io/instance"]}});
-        object.as_object_mut().context("an object")?.remove("status");
-        if let Some(spec) = object["spec"].as_object_mut() {
-            for given in ["clusterIP", "clusterIPs"] {
-                spec.remove(given);
-            }
-        }
-        let template = &mut object["spec"]["template"]["metadata"]["labels"];
-        if let Some(labels) = template.as_object_mut() {
-            labels.remove("app.kubernetes.io/managed-by");
-        }
-        if kind == "serviceaccount" || kind == "configmap" {
-            object.as_object_mut().context("an object")?.remove("spec");
-        }
+        remove(&mut object, "", &["status"]);
+        remove(&mut object, "/spec", &["clusterIP", "clusterIPs"]);
+        remove(
+            &mut object,
+            "/spec/template/metadata/labels",
+            &["app.kubernetes.io/managed-by"],
+        );
         Ok(object)
     });
     let objects = objects.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(serde_json::to_string(&objects)?)
+}
+
+fn remove(object: &mut Value, path: &str, fields: &[&str]) {
+    if let Some(map) = object.pointer_mut(path).and_then(Value::as_object_mut) {
+        map.retain(|name, _| !fields.contains(&name.as_str()));
+    }
 }
 
 /// What many channels cost that nothing happens to, and how soon an edit of one of them is carried out.
@@ -292,7 +292,7 @@ fn many(
             watched.extend(
                 requests
                     .iter()
-                    .filter(|request| request.verb == "list")
+                    .filter(|request| request.verb == "watch")
                     .map(|request| request.resource.clone()),
             );
             break;
@@ -334,7 +334,7 @@ fn many(
         one("edit → ConfigMap applied, p99", Unit::Microseconds, p99).map(|row| row.at_most(1e6)),
     );
     report.notes.push(format!(
-        "Lists of the operator, most of which it keeps and watches: {}.",
+        "Kinds that the operator watches and keeps in memory: {}.",
         watched.into_iter().collect::<Vec<_>>().join(", ")
     ));
     operator.stop()
