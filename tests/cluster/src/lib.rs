@@ -19,6 +19,6 @@ pub use cluster::Cluster;
 pub use door::Door;
 pub use guest::Guest;
 pub use kubectl::Kubectl;
-pub use namespace::Namespace;
 pub use linnet_tests::wait;
+pub use namespace::Namespace;
 pub use wait::scenario;
