@@ -6,7 +6,7 @@ use std::{
 };
 
 use mio::net::TcpStream;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     frames::{self, Frame, Opcode},
@@ -65,6 +65,14 @@ pub(super) struct Connection {
 struct Head<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
+    /// Of a subscription's ack: whether all is there since the position that it asked from.
+    recovered: Option<bool>,
+    /// Of a subscription's ack: what was missed.
+    #[serde(default)]
+    messages: Vec<IgnoredAny>,
+    /// Of a subscription's ack: whether there is more than these.
+    #[serde(default)]
+    more: bool,
 }
 
 impl Connection {
@@ -277,6 +285,14 @@ impl Connection {
                 self.message(frame, tally);
                 Ok(())
             }
+            (Stage::Ready, "ack") if head.recovered == Some(true) && !head.more => {
+                let missed = head.messages.len() as u64;
+                self.messages += missed;
+                tally.messages += missed;
+                tally.bytes += frame.wire as u64;
+                Ok(())
+            }
+            (Stage::Ready, "ack") if head.recovered.is_some() => Err(unexpected()),
             (Stage::Greeting | Stage::Subscribing, _) | (_, "error" | "gap" | "unsubscribed") => {
                 Err(unexpected())
             }
