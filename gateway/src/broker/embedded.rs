@@ -119,7 +119,9 @@ impl Broker for Embedded {
                 let result = connections.ok_or(PublishError::Overloaded);
                 self.events.push_back(Event::DirectSent { token, result });
             }
-            Request::Watch(_) | Request::Unwatch(_) => {} // everything comes back in any case
+            // Everything comes back in any case.
+            Request::Watch { token, .. } => self.events.push_back(Event::Watched { token }),
+            Request::Unwatch(_) => {}
         }
     }
 

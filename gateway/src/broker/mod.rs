@@ -59,8 +59,13 @@ pub enum Request {
         /// Makes a repeat within the window the same message.
         key: Option<DeduplicationKey>,
     },
-    /// This gateway has subscribers of the room from now on.
-    Watch(RoomName),
+    /// This gateway has subscribers of the room from now on; answered by [`Event::Watched`], soon whatever happens.
+    Watch {
+        /// Names the answer.
+        token: Token,
+        /// The room.
+        room: RoomName,
+    },
     /// It has none any more.
     Unwatch(RoomName),
     /// Reads stored messages beyond what the hub's ring holds; answered by [`Event::Read`].
@@ -124,6 +129,12 @@ pub enum Event {
         token: Token,
         /// Where it stands, or why it does not.
         result: Result<Receipt, PublishError>,
+    },
+    /// The answer to [`Request::Watch`]: whatever is published to the room from now on, on any gateway, is told, or that
+    /// it may have been lost.
+    Watched {
+        /// The request's.
+        token: Token,
     },
     /// A message of a room that this gateway watches, in the order of offsets.
     Message(Arc<Message>),

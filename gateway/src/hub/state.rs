@@ -66,6 +66,8 @@ pub(super) enum Pending {
     },
     Resume(Resume),
     History(Question),
+    /// The broker begins to listen to this room.
+    Watch(RoomName),
     /// It has its answer already; the token stays taken until the broker's comes.
     Overtaken,
 }
@@ -188,6 +190,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     pub fn event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Message(message) => self.message(message),
+            Event::Watched { token } => self.watched(token),
             Event::Published { token, result } => self.published(token, result),
             Event::Position {
                 partition,

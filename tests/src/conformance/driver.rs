@@ -73,9 +73,23 @@ impl Driver {
             .room(json!({"match": "*", "history": history}));
         let mut driver = Self::of(factory, manifest).await.connected().await;
         for name in rooms {
-            driver.submit(Request::Watch(room(name)));
+            driver.watch(name).await;
         }
         driver
+    }
+
+    /// Watches a room, and awaits that it is heard.
+    pub async fn watch(&mut self, name: &str) {
+        let wanted = self.token();
+        self.submit(Request::Watch {
+            token: wanted,
+            room: room(name),
+        });
+        let answer = |event: &Event| match event {
+            Event::Watched { token } if *token == wanted => Some(()),
+            _ => None,
+        };
+        self.take("that the room is heard", answer).await;
     }
 
     /// The broker.

@@ -108,10 +108,13 @@ impl Nats {
         let _ = self.own.send(Event::Published { token, result }); // both ends are here
     }
 
-    fn watch(&mut self, room: RoomName) {
+    fn watch(&mut self, token: Token, room: RoomName) {
         let unkept = !self.channel.rules.for_room(room.as_str()).history;
         if unkept {
-            let _ = self.live.send(live::Ask::Watch(room.clone())); // the tasks end after this broker
+            let (room, token) = (room.clone(), Some(token));
+            let _ = self.live.send(live::Ask::Watch { room, token }); // the tasks end after this broker
+        } else {
+            let _ = self.own.send(Event::Watched { token }); // the streams are read in any case
         }
         self.presence.watch(Topic::Room(room.clone()));
         self.watched.insert(room, unkept);
@@ -143,7 +146,7 @@ impl Broker for Nats {
                 stored,
                 key,
             } => self.publish(token, *message, stored, key),
-            Request::Watch(room) => self.watch(room),
+            Request::Watch { token, room } => self.watch(token, room),
             Request::Unwatch(room) => self.unwatch(room),
             Request::Read {
                 token,
@@ -220,7 +223,10 @@ impl Broker for Nats {
             let now = !channel.rules.for_room(room.as_str()).history;
             let ask = match (*unkept, now) {
                 (true, false) => live::Ask::Unwatch(room.clone()),
-                (false, true) => live::Ask::Watch(room.clone()),
+                (false, true) => live::Ask::Watch {
+                    room: room.clone(),
+                    token: None,
+                },
                 _ => continue,
             };
             *unkept = now;
