@@ -93,6 +93,33 @@ pub enum Request {
         /// Which connection left.
         connection: ConnectionId,
     },
+    /// Asks who is in a room that this gateway does not watch; answered by [`Event::Members`].
+    Members {
+        /// Names the answer.
+        token: Token,
+        /// The room.
+        room: RoomName,
+        /// Only those whose connection comes after this one, in the order of [`ConnectionId`].
+        after: Option<ConnectionId>,
+        /// Most members wanted.
+        limit: usize,
+    },
+    /// A connection of this gateway has a user, who may have others on other gateways; [`Event::Replaced`] tells which
+    /// of this gateway's are too many. Only a token names a user, and this version takes none yet: until then no client
+    /// makes the hub ask this.
+    Connect {
+        /// The user.
+        user: UserId,
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// It is gone.
+    Disconnect {
+        /// The user.
+        user: UserId,
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// Sends to every connection of a user: [`Event::Direct`] on all gateways; answered by [`Event::DirectSent`].
     Direct {
         /// Names the answer.
@@ -184,6 +211,23 @@ pub enum Event {
         /// The room.
         room: RoomName,
         /// Which connection.
+        connection: ConnectionId,
+    },
+    /// The answer to [`Request::Members`].
+    Members {
+        /// The request's.
+        token: Token,
+        /// How many are in the room, on all gateways.
+        count: usize,
+        /// Those asked for, in the order of their connections.
+        members: Vec<Member>,
+    },
+    /// A user has more connections than `limits.connectionsPerUser` on all gateways together, and this one, which is here,
+    /// is among the oldest. Those of gateways that drain or are lost do not count.
+    Replaced {
+        /// The user.
+        user: UserId,
+        /// The connection.
         connection: ConnectionId,
     },
     /// A direct message for a user who may have connections here.

@@ -37,12 +37,17 @@ impl Driver {
     }
 
     async fn of(factory: &impl Factory, manifest: Manifest) -> Self {
-        let Started { broker, keep } = factory.start(&manifest).await;
+        Self::over(factory.start(&manifest).await)
+    }
+
+    /// Drives a broker that was started already, before it has told anything.
+    #[must_use]
+    pub fn over(started: Started) -> Self {
         Self {
-            broker,
+            broker: started.broker,
             events: VecDeque::new(),
             last_token: 0,
-            _keep: keep,
+            _keep: started.keep,
         }
     }
 
@@ -51,7 +56,8 @@ impl Driver {
         Self::new(factory).await.connected().await
     }
 
-    async fn connected(mut self) -> Self {
+    /// This one once it has told its positions.
+    pub async fn connected(mut self) -> Self {
         for _ in 0..self.broker.partitions() {
             let position = |event: &Event| matches!(event, Event::Position { .. }).then_some(());
             self.take("a position", position).await;

@@ -12,13 +12,16 @@ use super::connection::Connection;
 use super::direct;
 use super::live;
 use super::presence::entry::{Attendee, Topic};
-use super::presence::link::{LinkEvent, LinkHandle};
+use super::presence::link::{LinkEvent, LinkHandle, Members};
+use super::presence::users::{UserConnection, Users};
 use super::publish::{self, QUEUE_BYTES};
 use super::read;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
-use crate::broker::{Broker, DeduplicationKey, Event, Partition, PublishError, Request, Token};
+use crate::broker::{
+    Broker, DeduplicationKey, Event, Member, Partition, PublishError, Request, Token,
+};
 use crate::config::{Channel, History};
 use crate::message::{Message, unix_milliseconds};
 use crate::names::RoomName;
@@ -35,7 +38,9 @@ pub struct Nats {
     pub(super) sending: Arc<AtomicUsize>,
     pub(super) direct: mpsc::UnboundedSender<direct::Ask>,
     pub(super) presence: LinkHandle,
-    /// Who has come to watched rooms, and gone.
+    /// The users of this gateway's connections.
+    pub(super) users: Users,
+    /// Who has come to watched rooms, and gone; the same of users.
     pub(super) news: mpsc::UnboundedReceiver<LinkEvent>,
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
@@ -120,6 +125,41 @@ impl Nats {
         self.watched.insert(room, unkept);
     }
 
+    /// What the hub is told of presence.
+    fn tell(&mut self, news: LinkEvent, events: &mut VecDeque<Event>) {
+        match news {
+            LinkEvent::Joined {
+                topic: Topic::Room(room),
+                attendee: Attendee { member, .. },
+                ..
+            } => events.push_back(Event::Joined { room, member }),
+            LinkEvent::Left {
+                topic: Topic::Room(room),
+                connection,
+            } => events.push_back(Event::Left { room, connection }),
+            LinkEvent::Joined {
+                topic: Topic::User(user),
+                attendee,
+                draining,
+            } => {
+                let one = UserConnection {
+                    connection: attendee.member.connection,
+                    connected_ms: attendee.connected_ms,
+                    draining,
+                };
+                let max = self.channel.limits.connections_per_user;
+                for connection in self.users.joined(&user, one, max) {
+                    let user = user.clone();
+                    events.push_back(Event::Replaced { user, connection });
+                }
+            }
+            LinkEvent::Left {
+                topic: Topic::User(user),
+                connection,
+            } => self.users.left(&user, connection),
+        }
+    }
+
     fn unwatch(&mut self, room: RoomName) {
         self.presence.unwatch(Topic::Room(room.clone()));
         if self.watched.remove(&room) == Some(true) {
@@ -178,6 +218,45 @@ impl Broker for Nats {
             Request::Leave { room, connection } => {
                 self.presence.leave(Topic::Room(room), connection);
             }
+            Request::Members {
+                token,
+                room,
+                after,
+                limit,
+            } => {
+                let answers = self.own.clone();
+                let tell = move |Members { count, members }| {
+                    let _ = answers.send(Event::Members {
+                        token,
+                        count,
+                        members,
+                    }); // the hub is gone
+                };
+                self.presence.look(Topic::Room(room), after, limit, tell);
+            }
+            Request::Connect { user, connection } => {
+                if self.users.connect(&user, connection) {
+                    self.presence.watch(Topic::User(user.clone()));
+                }
+                let member = Member {
+                    connection,
+                    user: None,
+                    info: None,
+                };
+                let attendee = Attendee {
+                    member,
+                    connected_ms: unix_milliseconds(),
+                };
+                self.presence.join(Topic::User(user), attendee);
+            }
+            Request::Disconnect { user, connection } => {
+                let last = self.users.disconnect(&user, connection);
+                let topic = Topic::User(user);
+                self.presence.leave(topic.clone(), connection);
+                if last {
+                    self.presence.unwatch(topic);
+                }
+            }
             Request::Direct { token, to, message } => {
                 let _ = self.direct.send(direct::Ask::Send { token, to, message });
             }
@@ -193,7 +272,7 @@ impl Broker for Nats {
             events.push_back(event);
         }
         while let Poll::Ready(Some(news)) = self.news.poll_recv(context) {
-            events.extend(told(news));
+            self.tell(news, events);
         }
         while let Poll::Ready(Some(event)) = self.unkept.poll_recv(context) {
             events.push_back(event);
@@ -218,6 +297,10 @@ impl Broker for Nats {
         if let (Some(history), Some(of)) = (&self.history, channel.history) {
             history.send_if_modified(|now| std::mem::replace(now, of) != of);
         }
+        let max = channel.limits.connections_per_user;
+        for (user, connection) in self.users.limit(max) {
+            let _ = self.own.send(Event::Replaced { user, connection }); // both ends are here
+        }
         // Rooms that have begun to keep messages are heard elsewhere from now on, and the other way round.
         for (room, unkept) in &mut self.watched {
             let now = !channel.rules.for_room(room.as_str()).history;
@@ -232,25 +315,5 @@ impl Broker for Nats {
             *unkept = now;
             let _ = self.live.send(ask); // the tasks end after this broker
         }
-    }
-}
-
-/// What the hub is told of presence.
-fn told(news: LinkEvent) -> Option<Event> {
-    match news {
-        LinkEvent::Joined {
-            topic: Topic::Room(room),
-            attendee,
-            ..
-        } => Some(Event::Joined {
-            room,
-            member: attendee.member,
-        }),
-        LinkEvent::Left {
-            topic: Topic::Room(room),
-            connection,
-        } => Some(Event::Left { room, connection }),
-        // Nobody watches users yet.
-        LinkEvent::Joined { .. } | LinkEvent::Left { .. } => None,
     }
 }

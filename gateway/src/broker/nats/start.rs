@@ -18,6 +18,7 @@ use super::health::{Fault, Health, MAIN, READS};
 use super::live::Live;
 use super::presence;
 use super::presence::link::{LeaseError, Link, LinkHandle};
+use super::presence::users::Users;
 use super::publish::Publisher;
 use super::read::{Parts, Reader};
 use super::send::Sender;
@@ -211,6 +212,7 @@ impl Nats {
             sending,
             direct,
             presence,
+            users: Users::default(),
             news,
             read,
             history,
