@@ -293,6 +293,20 @@ pub enum PublishError {
     /// The store has no room for it; not published.
     #[error("the broker's storage is full: not published, try again once it has room")]
     StorageFull,
+    /// The account may not store more; not published.
+    #[error("the broker's account may not store more: not published, raise its limit")]
+    StorageLimit,
+    /// The broker stores nothing; not published.
+    #[error("the broker stores nothing: not published, enable JetStream")]
+    NoStorage,
+    /// The broker does not let the gateway in; not published.
+    #[error("the broker refuses the gateway's credentials: not published, put them right")]
+    Unauthorized,
+    /// The broker does not let the gateway publish this; not published.
+    #[error(
+        "the broker does not let the gateway publish this: not published, widen its permissions"
+    )]
+    Denied,
     /// Queues are full; not published.
     #[error("the gateway's queues are full: not published, try again later")]
     Overloaded,

@@ -268,7 +268,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             since,
             presence,
             until: _,
-            reach,
+            mut reach,
         } = resume;
         let page_bytes = self.page_bytes();
         self.hand_over(&name); // what came before is in the page, not after it
@@ -280,6 +280,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         if let Some(read) = &mut read {
             // What the store has and this gateway has not heard yet comes live.
             read.retain(|message| message.offset <= Some(position));
+            if room.ring.floor() <= since.offset {
+                // A gap that came meanwhile is before the position that is known: the ring has all that follows.
+                read.clear();
+                reach = room.ring.floor();
+            }
         }
         let page =
             read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));

@@ -10,12 +10,14 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::direct;
+use super::health::Health;
 use super::live;
 use super::presence::entry::{Attendee, Topic};
 use super::presence::link::{LinkEvent, LinkHandle, Members};
 use super::presence::users::{UserConnection, Users};
 use super::publish::{self, QUEUE_BYTES};
 use super::read;
+use super::refusal;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
@@ -45,6 +47,7 @@ pub struct Nats {
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
     pub(super) connection: Connection,
+    pub(super) health: Arc<Health>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
     pub(super) unkept: mpsc::Receiver<Event>,
@@ -67,7 +70,10 @@ impl Nats {
         key: Option<DeduplicationKey>,
     ) {
         let full = |waiting: &AtomicUsize| waiting.load(Ordering::Relaxed) > QUEUE_BYTES;
-        if !self.connection.is_up() || (stored && self.history.is_none()) {
+        if !self.connection.is_up() {
+            return self.refuse(token, refusal::without_connection(&self.health));
+        }
+        if stored && self.history.is_none() {
             return self.refuse(token, PublishError::Unavailable);
         }
         if stored {

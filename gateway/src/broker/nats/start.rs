@@ -201,7 +201,8 @@ impl Nats {
         };
         tokio::spawn(directs.run());
         let message_size = channel.limits.message_size;
-        tokio::spawn(watch_over(connection.clone(), message_size, warm, health));
+        let watched = Arc::clone(&health);
+        tokio::spawn(watch_over(connection.clone(), message_size, warm, watched));
         Ok(Self {
             subjects,
             channel: Arc::clone(channel),
@@ -217,6 +218,7 @@ impl Nats {
             read,
             history,
             connection,
+            health,
             answers,
             own,
             unkept,
