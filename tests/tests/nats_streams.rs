@@ -298,3 +298,29 @@ fn a_stream_that_was_given_another_epoch_by_hand_proves_nothing_of_before() {
         assert_eq!(ack["offset"].as_u64(), Some(before.offset), "in {name}");
     });
 }
+
+#[test]
+fn an_ack_of_a_stream_that_was_made_anew_names_a_position_of_its_new_epoch() {
+    scenario(180, async {
+        let mut scene = Scene::new().await;
+        let config = scene.delete_stream().await;
+        scene.create_stream(config).await;
+        let ack = scene.publisher.publish_at_last("lobby", json!(1)).await;
+        let first = Position::of(&ack);
+        assert_ne!(first.epoch, scene.position.epoch, "{ack}");
+        for number in 0..2 {
+            let mut client = scene.fleet[number].client().await;
+            let ask = json!({"type": "subscribe", "room": "lobby", "since": first.since()});
+            let resumed = async {
+                loop {
+                    let ack = client.ack(ask.clone()).await;
+                    if ack["epoch"] == json!(first.epoch) {
+                        return ack;
+                    }
+                }
+            };
+            let ack = within("the new epoch on both gateways", 20, resumed).await;
+            assert_eq!(ack["recovered"], true, "{ack}");
+        }
+    });
+}

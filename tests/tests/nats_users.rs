@@ -2,17 +2,13 @@
 //! brokers on one server are asked what the hub asks.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::sync::Arc;
-
-use linnet_gateway::broker::nats::health::Health;
 use linnet_gateway::broker::nats::presence::link::LinkHandle;
-use linnet_gateway::broker::nats::{Nats, Settings};
 use linnet_gateway::broker::{Event, Member, Request};
-use linnet_gateway::config::Channel;
 use linnet_gateway::message::unix_milliseconds;
 use linnet_gateway::names::{ConnectionId, UserId};
 use linnet_tests::conformance::driver::room;
 use linnet_tests::conformance::{Driver, Started};
+use linnet_tests::nats;
 use linnet_tests::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -36,24 +32,14 @@ struct Side {
 
 impl Side {
     async fn start(server: &NatsServer, per_user: u32) -> Self {
-        let channel = Arc::new(Channel::compile(&manifest(server, per_user).parsed()));
+        let manifest = manifest(server, per_user);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let starting = runtime.spawn(async move {
-            let settings = Settings {
-                prefix: "linnet".into(),
-                gateway: "side".into(),
-                secrets: None,
-                create_stream: true,
-            };
-            let spec = channel.nats.clone().unwrap();
-            let health = Arc::new(Health::new(1));
-            Nats::start(&channel, &spec, &settings, health).await
-        });
-        let broker = starting.await.unwrap().unwrap();
+        let starting = runtime.spawn(async move { nats::broker(&manifest).await });
+        let broker = starting.await.unwrap();
         let presence = broker.presence();
         let started = Started {
             broker: Box::new(broker),

@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use self::batch::Found;
+use self::batch::{Found, Step};
 use self::proof::{Proof, of_leader};
 use super::api::ApiError;
 use super::connection::Connection;
@@ -216,14 +216,11 @@ impl Shared {
             found.messages.extend(next.messages);
             found.positions.extend(next.positions);
             found.more = next.more;
-            let reached = found.positions.last().copied();
-            if found.more > 0 && found.messages.len() < limit && !none {
-                continue; // the server ends a batch early where it is large
+            match found.step(none, after, limit, last) {
+                Step::Next => {}
+                Step::Again => sleep(PAUSE).await, // nothing tells when a copy has caught up
+                Step::Done => break,
             }
-            if found.more > 0 || last <= Some(after) || reached >= last {
-                break;
-            }
-            sleep(PAUSE).await; // nothing tells when a copy has caught up
         }
         // Asked for after the messages: what was there still when they were read can only have gone since. A copy that
         // lags would not know.

@@ -30,8 +30,11 @@ struct Watched {
 impl Heard {
     /// A room is watched from now on. Gives whether it was not before.
     pub fn watch(&self, subject: String, room: RoomName) -> bool {
-        let watched = Watched { room, lost: None };
-        self.rooms().insert(subject, watched).is_none()
+        let mut rooms = self.rooms();
+        let before = rooms.len();
+        // One that is watched already keeps what it has to tell.
+        rooms.entry(subject).or_insert(Watched { room, lost: None });
+        rooms.len() > before
     }
 
     /// It is not any more. Gives whether it was.
@@ -109,5 +112,119 @@ impl Heard {
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+
+    use super::*;
+    use crate::message::{Message as Read, Payload};
+
+    /// Hears `lobby`, and tells a hub that has room for so many events.
+    struct Scene {
+        heard: Heard,
+        told: mpsc::Sender<Event>,
+        events: mpsc::Receiver<Event>,
+        health: Health,
+    }
+
+    impl Scene {
+        fn new(room_for: usize) -> Self {
+            let (told, events) = mpsc::channel(room_for);
+            let heard = Heard::default();
+            assert!(heard.watch("s.lobby".into(), RoomName::parse("lobby").unwrap()));
+            Self {
+                heard,
+                told,
+                events,
+                health: Health::new(1),
+            }
+        }
+
+        fn hears(&self, subject: &str, text: &str) {
+            let (headers, payload) = wire::encode(Read {
+                room: RoomName::parse("lobby").unwrap(),
+                offset: None,
+                timestamp: 1,
+                from: None,
+                event: None,
+                data: Payload::Text(text.into()),
+                info: None,
+                skip: None,
+            });
+            let message = Message {
+                subject: subject.into(),
+                reply: None,
+                payload,
+                headers: Some(headers),
+                status: None,
+                description: None,
+                length: 0,
+            };
+            self.heard.hear(&message, &self.told, &self.health);
+        }
+
+        /// What the hub was told since, in short.
+        fn told(&mut self) -> Vec<String> {
+            let mut all = Vec::new();
+            while let Ok(event) = self.events.try_recv() {
+                all.push(match event {
+                    Event::Message(message) => match &message.data {
+                        Payload::Text(text) => text.to_string(),
+                        other => format!("{other:?}"),
+                    },
+                    Event::Lost { scope, reason } => format!("{scope:?} {}", reason.as_str()),
+                    other => format!("{other:?}"),
+                });
+            }
+            all
+        }
+    }
+
+    const GAP: &str = "Room(\"lobby\") overload";
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_dropped_and_told_after_what_was_heard_and_before_what_comes() {
+        let mut scene = Scene::new(2);
+        for text in ["1", "2", "3"] {
+            scene.hears("s.lobby", text);
+        }
+        assert!(scene.heard.has_lost());
+        assert_eq!(scene.told(), ["1", "2"]);
+        scene.hears("s.lobby", "4");
+        assert!(scene.told().is_empty(), "nothing passes a gap");
+        scene.heard.tell(&scene.told).await;
+        scene.hears("s.lobby", "5");
+        assert_eq!(scene.told(), [GAP, "5"]);
+        assert!(!scene.heard.has_lost());
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_not_watched_is_not_heard_and_loses_nothing() {
+        let mut scene = Scene::new(2);
+        scene.hears("s.other", "1");
+        assert!(scene.told().is_empty());
+        scene
+            .heard
+            .lose_these(&["s.other".into()], GapReason::BrokerReset);
+        assert!(!scene.heard.has_lost());
+        assert!(scene.heard.unwatch("s.lobby"));
+        scene.heard.lose(GapReason::Overload);
+        scene.heard.tell(&scene.told).await;
+        assert!(scene.told().is_empty(), "nobody is there to be told");
+    }
+
+    #[tokio::test]
+    async fn a_room_that_is_watched_again_is_still_told_what_it_has_lost() {
+        let mut scene = Scene::new(2);
+        scene.heard.lose(GapReason::Overload);
+        assert!(
+            !scene
+                .heard
+                .watch("s.lobby".into(), RoomName::parse("lobby").unwrap())
+        );
+        scene.heard.tell(&scene.told).await;
+        assert_eq!(scene.told(), [GAP]);
     }
 }

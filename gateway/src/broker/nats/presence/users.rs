@@ -36,7 +36,7 @@ impl Users {
             return false;
         };
         of.here.remove(&connection);
-        of.open -= 1;
+        of.open = of.open.saturating_sub(1);
         let last = of.open == 0;
         if last {
             self.0.remove(user);

@@ -25,6 +25,32 @@ pub(super) struct Found {
     pub more: u64,
 }
 
+/// How a read goes on after a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// With the next batch.
+    Next,
+    /// With the same question: the copy that has answered lacks something.
+    Again,
+    /// It has all that was asked for.
+    Done,
+}
+
+impl Found {
+    /// How a read of at most `limit` messages after a position goes on: the last batch brought something or, `none`,
+    /// nothing. `last` is the room's last message as the leader knows it, where there are other copies.
+    pub fn step(&self, none: bool, after: Offset, limit: usize, last: Option<Offset>) -> Step {
+        let reached = self.positions.last().copied();
+        if self.more > 0 && self.messages.len() < limit && !none {
+            return Step::Next; // the server ends a batch early where it is large
+        }
+        match self.more > 0 || last <= Some(after) || reached >= last {
+            true => Step::Done,
+            false => Step::Again,
+        }
+    }
+}
+
 impl Shared {
     /// One batch of direct gets (ADR-31): messages of a room from a position on.
     pub(super) async fn batch(
@@ -107,4 +133,54 @@ fn text(headers: Option<&HeaderMap>, name: impl IntoHeaderName) -> Option<&str> 
 
 fn number(answer: &Heard, name: impl IntoHeaderName) -> Option<u64> {
     text(answer.headers.as_ref(), name)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Payload;
+
+    /// Messages at these positions, and how many follow them.
+    fn found(positions: &[u64], more: u64) -> Found {
+        let message = |at: &u64| Message {
+            room: RoomName::parse("r").unwrap(),
+            offset: Some(Offset(*at)),
+            timestamp: 1,
+            from: None,
+            event: None,
+            data: Payload::Text("x".into()),
+            info: None,
+            skip: None,
+        };
+        Found {
+            messages: positions.iter().map(|at| Arc::new(message(at))).collect(),
+            positions: positions.iter().copied().map(Offset).collect(),
+            more,
+        }
+    }
+
+    #[test]
+    fn a_batch_that_was_cut_short_is_followed_by_the_next() {
+        let step = |found: Found, none| found.step(none, Offset(1), 3, None);
+        assert_eq!(step(found(&[2, 3], 5), false), Step::Next);
+        assert_eq!(step(found(&[2, 3, 4], 5), false), Step::Done, "enough");
+        assert_eq!(step(found(&[2, 3], 0), false), Step::Done, "that was all");
+        assert_eq!(step(found(&[2], 5), true), Step::Done, "it brings no more");
+    }
+
+    #[test]
+    fn a_copy_that_has_not_come_as_far_as_the_leader_is_asked_again() {
+        let step = |found: Found, last| found.step(false, Offset(1), 3, last);
+        let leader = Some(Offset(4));
+        assert_eq!(step(found(&[2, 3], 0), leader), Step::Again);
+        assert_eq!(step(found(&[], 0), leader), Step::Again);
+        assert_eq!(step(found(&[2, 3, 4], 0), leader), Step::Done);
+        assert_eq!(step(found(&[2, 5], 0), leader), Step::Done, "further yet");
+        assert_eq!(
+            step(found(&[], 0), Some(Offset(1))),
+            Step::Done,
+            "nothing since"
+        );
+        assert_eq!(step(found(&[], 0), None), Step::Done, "nothing ever");
+    }
 }
