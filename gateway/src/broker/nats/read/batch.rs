@@ -15,6 +15,10 @@ use crate::broker::nats::wire;
 use crate::message::Message;
 use crate::names::{Offset, RoomName};
 
+/// Bytes after which the server ends a batch. Left to itself it sends as much as may wait for a connection at all
+/// (`max_pending`), and may then close that as too slow.
+const BATCH_BYTES: usize = 1024 * 1024;
+
 /// A run of a room's messages.
 #[derive(Default)]
 pub(super) struct Found {
@@ -65,6 +69,7 @@ impl Shared {
             "seq": from.0,
             "next_by_subj": self.parts.subjects.stored(room),
             "batch": limit,
+            "max_bytes": BATCH_BYTES,
         });
         let client = &self.parts.connection.client;
         let inbox = client.new_inbox();
