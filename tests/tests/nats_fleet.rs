@@ -1,6 +1,8 @@
 //! Two gateways over NATS behave as one: rooms, history, resume and publishing again.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+use std::time::Duration;
+
 use linnet_tests::follower::Position;
 use linnet_tests::prelude::*;
 use linnet_tests::storm::history;
@@ -67,14 +69,31 @@ fn a_message_without_history_reaches_both_gateways_once_and_in_order() {
 #[test]
 fn from_the_ack_on_a_subscriber_hears_what_is_published_on_the_other_gateway() {
     scenario(120, async {
-        let (_server, fleet) = fleet().await;
+        let server = NatsServer::jetstream().await;
+        let proxy = Proxy::to_nats(&server).await;
+        let slow = manifest(&server).nats(&[proxy.nats_url()]);
+        let fleet = Fleet::start_each(&[manifest(&server), slow]).await;
         let mut here = fleet[0].client().await;
         let mut there = fleet[1].client().await;
-        for n in 0..300 {
+        for n in 0..100 {
             // The only room of its gateway: its partition is subscribed to anew.
             let room = format!("live.{n}");
-            there.subscribe(&room).await;
-            here.publish(&room, json!(n)).await;
+            let is_slow = n % 10 == 0;
+            if is_slow {
+                proxy.hold().await;
+            }
+            let network = async {
+                if is_slow {
+                    // What a slow network takes; an ack that did not wait for it would be here long before.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    proxy.pass().await;
+                }
+            };
+            let talk = async {
+                there.subscribe(&room).await;
+                here.publish(&room, json!(n)).await;
+            };
+            tokio::join!(network, talk);
             let frame = there.next_of("message").await;
             assert_eq!((&frame["room"], &frame["data"]), (&json!(room), &json!(n)));
             there
