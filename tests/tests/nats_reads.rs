@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use linnet_gateway::broker::{Event, Range, Request};
 use linnet_gateway::message::{Message, Payload};
 use linnet_gateway::names::Offset;
-use linnet_tests::conformance::driver::{message, room};
+use linnet_tests::conformance::driver::{at, message, number, room};
 use linnet_tests::conformance::{Driver, Started};
 use linnet_tests::nats::broker;
 use linnet_tests::prelude::*;
@@ -31,6 +31,15 @@ async fn read(driver: &mut Driver, range: Range, limit: usize) -> Option<Vec<Arc
     driver.take("the answer to a read", answer).await
 }
 
+/// The broker of the channel of `manifest`.
+async fn driver(manifest: &Manifest) -> Driver {
+    let started = Started {
+        broker: Box::new(broker(manifest).await),
+        keep: Box::new(()),
+    };
+    Driver::over(started).connected().await
+}
+
 #[test]
 fn a_read_that_the_server_cuts_short_goes_on_until_it_has_all() {
     scenario(60, async {
@@ -39,11 +48,7 @@ fn a_read_that_the_server_cuts_short_goes_on_until_it_has_all() {
         let mut asked = observer.subscribe("$JS.API.DIRECT.GET.>").await.unwrap();
         observer.flush().await.unwrap();
         let manifest = Manifest::unhurried().history(1000).nats(&[server.url()]);
-        let started = Started {
-            broker: Box::new(broker(&manifest).await),
-            keep: Box::new(()),
-        };
-        let mut driver = Driver::over(started).connected().await;
+        let mut driver = driver(&manifest).await;
         for _ in 0..MESSAGES {
             let text = Payload::Text("x".repeat(SIZE).into());
             driver.store(message("r", text), None).await;
@@ -63,6 +68,33 @@ fn a_read_that_the_server_cuts_short_goes_on_until_it_has_all() {
                 }
             }
             assert!(starts[0] == 1 && starts.is_sorted(), "{starts:?}");
+        }
+    });
+}
+
+/// Any of three copies answers a read, and one of them may not have yet what the other two have acknowledged.
+#[test]
+fn on_three_copies_a_read_right_after_an_ack_has_the_message() {
+    scenario(120, async {
+        let cluster = NatsCluster::start().await;
+        let manifest = Manifest::unhurried().history(1000).replicas(3);
+        // One broker on each server: each asks the copy that is nearest.
+        let mut drivers = Vec::new();
+        for node in 0..3 {
+            let manifest = manifest.clone().nats(&[cluster.node(node).url()]);
+            drivers.push(driver(&manifest).await);
+        }
+        let mut last = Offset(0);
+        for n in 0..150 {
+            let receipt = drivers[n % 3].store(number("r", n as u64), None).await;
+            let (_, offset) = at(&receipt);
+            for driver in &mut drivers {
+                let read = read(driver, Range::After(last), 100).await;
+                let read = read.expect("all that is stored");
+                let offsets: Vec<_> = read.iter().map(|message| message.offset).collect();
+                assert_eq!(offsets, [Some(offset)], "after {last:?}");
+            }
+            last = offset;
         }
     });
 }
