@@ -162,6 +162,10 @@ fn refused(error: PublishError) -> Answer {
         PublishError::Unavailable => ErrorCode::Unavailable,
         PublishError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         PublishError::StorageFull => ErrorCode::StorageFull,
+        PublishError::StorageLimit => ErrorCode::StorageLimit,
+        PublishError::NoStorage => ErrorCode::NoStorage,
+        PublishError::Unauthorized => ErrorCode::BrokerUnauthorized,
+        PublishError::Denied => ErrorCode::BrokerDenied,
         PublishError::Overloaded => ErrorCode::Overloaded,
     })
 }

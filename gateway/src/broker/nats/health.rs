@@ -224,7 +224,12 @@ impl Health {
 
     /// Whether a fault of the connection is there.
     pub fn has(&self, fault: Fault) -> bool {
-        self.faults().contains_key(&(fault, MAIN))
+        self.has_of(fault, MAIN)
+    }
+
+    /// Whether a fault of a partition is there.
+    pub fn has_of(&self, fault: Fault, partition: u16) -> bool {
+        self.faults().contains_key(&(fault, partition))
     }
 
     /// What is wrong, one line each; empty where nothing is.

@@ -3,7 +3,7 @@
 //! [`Nats`] is the hub's end: it hands requests to the tasks that `start` has made, and their events to the hub. `publish` puts
 //! messages into streams, `follow` reads the streams and `read` what is older, `live` and `send` carry
 //! rooms without history, `direct` messages to users, [`presence`] who is where. `stream` knows what a stream is like, [`subjects`] names everything, `wire` is a message on
-//! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong.
+//! its way, `connection` and [`credentials`] connect, [`health`] says what is wrong, and `refusal` what publishers are told of it.
 
 mod api;
 mod broker;
@@ -16,6 +16,7 @@ mod live;
 pub mod presence;
 mod publish;
 mod read;
+mod refusal;
 mod send;
 mod start;
 mod stream;

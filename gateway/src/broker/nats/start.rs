@@ -18,6 +18,7 @@ use super::health::{Fault, Health, MAIN, READS};
 use super::live::Live;
 use super::presence;
 use super::presence::link::{LeaseError, Link, LinkHandle};
+use super::presence::users::Users;
 use super::publish::Publisher;
 use super::read::{Parts, Reader};
 use super::send::Sender;
@@ -200,7 +201,8 @@ impl Nats {
         };
         tokio::spawn(directs.run());
         let message_size = channel.limits.message_size;
-        tokio::spawn(watch_over(connection.clone(), message_size, warm, health));
+        let watched = Arc::clone(&health);
+        tokio::spawn(watch_over(connection.clone(), message_size, warm, watched));
         Ok(Self {
             subjects,
             channel: Arc::clone(channel),
@@ -211,10 +213,12 @@ impl Nats {
             sending,
             direct,
             presence,
+            users: Users::default(),
             news,
             read,
             history,
             connection,
+            health,
             answers,
             own,
             unkept,
