@@ -18,6 +18,9 @@ use crate::validate::Problem;
 use crate::{RealtimeChannel, RealtimeChannelSpec};
 
 const MESSAGE: &str = "not yet supported by this version of the gateway";
+/// Under the operator the default broker may serve; a gateway that has none can't.
+const WORKER_WITHOUT_BROKER: &str =
+    "Worker needs spec.broker: the built-in broker has no workers";
 
 /// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
 /// its memory.
@@ -87,7 +90,6 @@ const ROOM: &[Unsupported<RoomRule>] = &[
         matches!(r.publish, Access::Authenticated | Access::Claim)
     }),
     ("schema", |r| r.schema.is_some()),
-    ("delivery", |r| r.delivery == Delivery::Worker),
 ];
 
 /// The fields of `channel` that ask for what this version's gateway does not do.
@@ -96,7 +98,12 @@ pub fn unsupported(channel: &RealtimeChannel) -> Vec<Problem> {
     let mut problems = Vec::new();
     find(SPEC, &channel.spec, "spec", &mut problems);
     for (i, rule) in channel.spec.rooms.iter().enumerate() {
-        find(ROOM, rule, &format!("spec.rooms[{i}]"), &mut problems);
+        let path = format!("spec.rooms[{i}]");
+        find(ROOM, rule, &path, &mut problems);
+        if rule.delivery == Delivery::Worker && channel.spec.broker.is_none() {
+            let path = format!("{path}.delivery");
+            problems.push(Problem::new(path, WORKER_WITHOUT_BROKER));
+        }
     }
     problems
 }
@@ -188,10 +195,6 @@ mod tests {
                 "rooms[0].schema",
                 json!({"rooms": [{"match": "a", "schema": {}}]}),
             ),
-            (
-                "rooms[0].delivery",
-                json!({"rooms": [{"match": "a", "delivery": "Worker"}]}),
-            ),
         ];
         assert_eq!(cases.len(), SPEC.len() + ROOM.len());
         for (field, spec) in cases {
@@ -199,6 +202,18 @@ mod tests {
             let found = unsupported(&channel);
             assert_eq!(found, [Problem::new(format!("spec.{field}"), MESSAGE)]);
         }
+    }
+
+    #[test]
+    fn workers_need_a_broker() {
+        let rooms = json!([{"match": "a"}, {"match": "b", "delivery": "Worker"}]);
+        let spec = json!({"rooms": rooms, "history": {}});
+        let mut channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
+        let problem = Problem::new("spec.rooms[1].delivery", WORKER_WITHOUT_BROKER);
+        assert_eq!(unsupported(&channel), [problem]);
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        channel.spec.broker = serde_json::from_value(broker).unwrap();
+        assert_eq!(unsupported(&channel), []);
     }
 
     #[test]
