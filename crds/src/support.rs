@@ -19,8 +19,7 @@ use crate::{RealtimeChannel, RealtimeChannelSpec};
 
 const MESSAGE: &str = "not yet supported by this version of the gateway";
 /// Under the operator the default broker may serve; a gateway that has none can't.
-const WORKER_WITHOUT_BROKER: &str =
-    "Worker needs spec.broker: the built-in broker has no workers";
+const WORKER_WITHOUT_BROKER: &str = "Worker needs spec.broker: the built-in broker has no workers";
 
 /// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
 /// its memory.

@@ -22,6 +22,7 @@ const OPERATORS: &[&[&str]] = &[
     &["history", "replicas"],
     &["history", "partitions"],
     &["history", "deletionPolicy"],
+    &["workers", "partitions"],
 ];
 
 /// 64 bits of SHA-256, in hex: enough to tell the configurations of one channel apart, and short
