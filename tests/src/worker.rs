@@ -23,8 +23,16 @@ impl Worker {
     /// # Panics
     /// When it does not start.
     pub async fn start(binary: &str, server: &NatsServer, name: &str) -> Self {
+        Self::start_at(binary, &server.url(), name).await
+    }
+
+    /// [`Self::start`] at `urls`, separated by commas.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_at(binary: &str, urls: &str, name: &str) -> Self {
         let mut child = Command::new(Path::new(binary))
-            .args([&server.url(), name])
+            .args([urls, name])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

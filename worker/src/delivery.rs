@@ -200,11 +200,11 @@ impl Desk {
         }
     }
 
-    /// Sees to it that the message stays this worker's while it is published. Young deliveries are: the server hands a
+    /// Sees to it that the message is this worker's and stays so; `kept` is since when the server counts. Young deliveries are: the server hands a
     /// message to another worker only once the time to acknowledge is over. For older ones it is asked; a pause of this
     /// process between the answer and the publish can't be excluded, so this is a best effort, and inside the window the
     /// output's id is what holds.
-    async fn keep(&self, delivery: &Delivery, kept: &mut Instant) -> Result<(), Lost> {
+    pub async fn keep(&self, delivery: &Delivery, kept: &mut Instant) -> Result<(), Lost> {
         let half = self.queue.acknowledge / 2;
         if delivery.since.elapsed() < half {
             return Ok(());

@@ -9,7 +9,8 @@ use crate::names;
 use crate::output::Output;
 
 pub(crate) const ROOM: &str = "Linnet-Room";
-const FROM: &str = "Linnet-From";
+pub(crate) const FROM: &str = "Linnet-From";
+pub(crate) const INFO: &str = "Linnet-Info";
 pub(crate) const EVENT: &str = "Linnet-Event";
 pub(crate) const TYPE: &str = "Linnet-Type";
 const OUTPUT: &str = "Linnet-Output";
@@ -23,6 +24,8 @@ pub struct Input {
     pub from: Option<String>,
     /// The publisher's name for the kind of message.
     pub event: Option<String>,
+    /// JSON text of what the publisher says of itself.
+    pub info: Option<String>,
     /// The content.
     pub data: Data,
     /// The same for a publish that is sent again with its `message_id`, and no other's.
@@ -96,6 +99,7 @@ impl Input {
             room,
             from: text(FROM)?,
             event: text(EVENT)?,
+            info: header(INFO).map(ToOwned::to_owned),
             data,
             id,
             deliveries,

@@ -3,13 +3,13 @@
 use async_nats::HeaderMap;
 use bytes::Bytes;
 
-use crate::input::{Data, EVENT, Input, ROOM, TYPE};
+use crate::input::{Data, EVENT, FROM, INFO, Input, ROOM, TYPE};
 use crate::names::{self, Channel};
 
 /// Headers of the input that output keeps: who published, what they say of themselves, whom to spare the echo, the trace.
 const KEPT: [&str; 6] = [
-    "Linnet-From",
-    "Linnet-Info",
+    FROM,
+    INFO,
     EVENT,
     "Linnet-Skip",
     "traceparent",
@@ -77,7 +77,7 @@ impl Output {
     /// The same as the service's own, not the publisher's.
     #[must_use]
     pub fn anonymous(mut self) -> Self {
-        let publisher = ["Linnet-From", "Linnet-Info", "Linnet-Skip"];
+        let publisher = [FROM, INFO, "Linnet-Skip"];
         let mut headers = HeaderMap::new();
         for (name, values) in self.headers.iter() {
             let name: &str = name.as_ref();

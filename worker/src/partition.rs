@@ -136,7 +136,12 @@ impl<H: Handler> Partition<H> {
                 "delivered {before} times and never acknowledged: workers died on it, or did not end in time"
             )))
         } else {
-            self.run(&delivery).await
+            let mut kept = delivery.since;
+            match self.desk.keep(&delivery, &mut kept).await {
+                Ok(()) => self.run(&delivery, kept).await,
+                // This process stood still for a while.
+                Err(_) => return,
+            }
         };
         let done = match outcome {
             Ok(outputs) => match self.desk.finish(&delivery, outputs).await {
@@ -162,13 +167,14 @@ impl<H: Handler> Partition<H> {
     }
 
     /// Runs the handler in a task of its own, so that its panic is a failure like another.
-    async fn run(&self, delivery: &Delivery) -> Result<Vec<Output>, Failure> {
+    async fn run(&self, delivery: &Delivery, kept: Instant) -> Result<Vec<Output>, Failure> {
         let input = delivery
             .input()
             .map_err(|error| Failure::Dead(error.to_string()))?;
-        let time = self.desk.queue.acknowledge;
+        // Over before the server gives the message to somebody else, so that what is said of it counts.
+        let time = self.desk.queue.acknowledge.mul_f64(0.9);
         let mut running = tokio::spawn(self.handler.handle(input));
-        match timeout(time.saturating_sub(delivery.since.elapsed()), &mut running).await {
+        match timeout(time.saturating_sub(kept.elapsed()), &mut running).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
                 let word = match error.try_into_panic() {

@@ -1,4 +1,4 @@
-//! A worker that does what the message says: `test-worker URL NAME`.
+//! A worker that does what the message says: `test-worker URL,URL… NAME`.
 //!
 //! It passes a message on as `[<data>, <name>]`, except `"die"`, on which the process ends at once, `"refuse"`, which it
 //! refuses, `"panic"`, and `"hang"`, which it never ends. It writes `working` once it works, and before each message
@@ -15,11 +15,12 @@ use linnet_worker::{Channel, Data, Failure, Input, Output, Worker};
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let (url, name) = (args.next().unwrap(), args.next().unwrap());
+    let (urls, name) = (args.next().unwrap(), args.next().unwrap());
+    let urls: Vec<&str> = urls.split(',').collect();
     let options = async_nats::ConnectOptions::new()
         .retry_on_initial_connect()
         .reconnect_delay_callback(|_| std::time::Duration::from_millis(50));
-    let client = options.connect(url).await.unwrap();
+    let client = options.connect(urls).await.unwrap();
     say("working");
     let worker = Worker::new(client, Channel::new("default", "tests")).named(&name);
     let mut terminate =

@@ -143,6 +143,8 @@ pub struct BrokerMetrics {
     pub reads_incomplete: Counter,
     /// Messages that this gateway put into the dead letters in a worker's stead.
     pub dead_letters: Counter,
+    /// Messages that wait for a worker, or are with one.
+    pub work_queue: Counter,
 }
 
 /// The faults of now.

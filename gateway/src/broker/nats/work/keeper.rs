@@ -185,6 +185,10 @@ impl Run {
 
     /// Sets aside what workers do not survive, if that is this gateway's to do.
     async fn mind(&mut self, found: &Found) {
+        let waiting = found.consumers.iter();
+        let waiting = waiting.map(|info| info.num_pending + info.num_ack_pending as u64);
+        let metrics = &self.keeper.health.metrics;
+        metrics.work_queue.set(waiting.sum());
         if !self.lease.is_held() {
             return self.undertaker.watch.clear();
         }
