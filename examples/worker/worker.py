@@ -23,6 +23,14 @@ def handle(payload):
     return {"text": " ".join(words), "at": int(time.time()), "worker": "python"}
 
 
+async def is_ours(js, message, asked, ack_wait):
+    """Whether nobody else got the message meanwhile: this process may have stood still. A best effort."""
+    if time.monotonic() - asked < ack_wait / 2:
+        return True
+    info = await js.consumer_info(STREAM, message.metadata.consumer)
+    return info.num_ack_pending == 1 and info.delivered.consumer_seq == message.metadata.sequence.consumer
+
+
 async def finish(js, metadata, message):
     """Works on one message and ends its delivery."""
     headers, deliveries = message.headers, message.metadata.num_delivered
@@ -45,7 +53,7 @@ async def finish(js, metadata, message):
     await message.term()
 
 
-async def work(nc, js, metadata, partition):
+async def work(nc, js, metadata, ack_wait, partition):
     """Asks for the messages of one partition, one at a time."""
     inbox, pin = nc.new_inbox(), None
     answers = await nc.subscribe(inbox)
@@ -53,15 +61,20 @@ async def work(nc, js, metadata, partition):
         while True:
             request = {"batch": 1, "expires": SECOND, "group": "workers"} | ({"id": pin} if pin else {})
             subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.worker_{partition}"
+            asked = time.monotonic()
             await nc.publish(subject, json.dumps(request).encode(), reply=inbox)
             message = await answers.next_msg(timeout=4)
             status = (message.headers or {}).get("Status")
             if status in ("404", "408"):
                 continue  # nothing came
+            if status == "423" and (await js.stream_info(STREAM)).config.metadata == metadata:
+                pin = None  # another worker has it, or it was over
+                continue
             if status:
                 raise RuntimeError(f"{status} {message.headers.get('Description')}")
             pin = message.headers["Nats-Pin-Id"]
-            await finish(js, metadata, message)
+            if await is_ours(js, message, asked, ack_wait):
+                await finish(js, metadata, message)
     finally:
         if not nc.is_closed:
             await answers.unsubscribe()
@@ -74,10 +87,11 @@ async def main(url):
         # Read anew after any trouble: a queue that was made anew has another epoch.
         try:
             metadata = (await js.stream_info(STREAM)).config.metadata
+            ack_wait = (await js.consumer_info(STREAM, "worker_0")).config.ack_wait
             print(f"working on {metadata['linnet-partitions']} partitions", file=sys.stderr)
             async with asyncio.TaskGroup() as tasks:
                 for partition in range(int(metadata["linnet-partitions"])):
-                    tasks.create_task(work(nc, js, metadata, partition))
+                    tasks.create_task(work(nc, js, metadata, ack_wait, partition))
         except (Exception, ExceptionGroup) as error:
             print(f"no work for now: {error!r}", file=sys.stderr)
             await asyncio.sleep(0.25)

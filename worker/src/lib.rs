@@ -27,6 +27,7 @@ pub mod names;
 mod output;
 mod partition;
 mod queue;
+mod turns;
 mod worker;
 
 pub use input::{Data, Input, Malformed};

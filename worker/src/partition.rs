@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::delivery::{Delivery, Desk, Lost};
 use crate::output::Output;
 use crate::queue::{Queue, api};
+use crate::turns::Turns;
 use crate::worker::{Failure, Handler};
 
 /// The group that workers belong to.
@@ -22,10 +23,16 @@ const EXPIRES: Duration = Duration::from_secs(1);
 /// How much longer its end may take to come here.
 const LATE: Duration = Duration::from_secs(3);
 
+/// How long a message that came before waits at most for others that did.
+const GATHER: Duration = Duration::from_millis(500);
+/// How long the server has to give a pin back.
+const UNPIN: Duration = Duration::from_secs(1);
+
 /// Works on one partition.
 pub(crate) struct Partition<H> {
     desk: Desk,
     handler: H,
+    turns: Turns,
     inbox: String,
     answers: Subscriber,
     /// The id of the pin, where this worker has it.
@@ -45,13 +52,14 @@ impl<H: Handler> Partition<H> {
     ///
     /// # Errors
     /// When the client is closed.
-    pub async fn new(desk: Desk, handler: H) -> Result<Self, String> {
+    pub async fn new(desk: Desk, handler: H, turns: Turns) -> Result<Self, String> {
         let inbox = desk.client.new_inbox();
         let answers = desk.client.subscribe(inbox.clone()).await;
         Ok(Self {
             answers: answers.map_err(|error| error.to_string())?,
             desk,
             handler,
+            turns,
             inbox,
             pin: None,
         })
@@ -136,10 +144,15 @@ impl<H: Handler> Partition<H> {
                 "delivered {before} times and never acknowledged: workers died on it, or did not end in time"
             )))
         } else {
+            let gather = (queue.acknowledge / 10).min(GATHER);
+            let turns = &self.turns;
+            let _turn = turns
+                .take(delivery.deliveries, delivery.sequence, gather)
+                .await;
             let mut kept = delivery.since;
             match self.desk.keep(&delivery, &mut kept).await {
                 Ok(()) => self.run(&delivery, kept).await,
-                // This process stood still for a while.
+                // This process stood still for a while, or others took long.
                 Err(_) => return,
             }
         };
@@ -202,7 +215,9 @@ impl<H: Handler> Partition<H> {
         let consumer = self.desk.channel.consumer(self.desk.partition);
         let subject = format!("CONSUMER.UNPIN.{stream}.{consumer}");
         let group = json!({"group": GROUP});
-        if let Err(error) = api::<Value>(&self.desk.client, &subject, &group).await {
+        let unpin = api::<Value>(&self.desk.client, &subject, &group);
+        // Where NATS is away the pin ends by itself.
+        if let Ok(Err(error)) = timeout(UNPIN, unpin).await {
             tracing::debug!(error, "the pin ends by itself");
         }
     }

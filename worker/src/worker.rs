@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_nats::{Client, jetstream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::delivery::Desk;
 use crate::input::Input;
@@ -18,9 +18,13 @@ use crate::names::Channel;
 use crate::output::Output;
 use crate::partition::Partition;
 use crate::queue::Queue;
+use crate::turns::Turns;
 
 /// Pause before the queue is opened again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// A session that lasted for longer than this had begun to work.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Why a handler has no output for a message. Any error makes a [`Self::Again`] by `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +113,7 @@ impl Worker {
         let mut stop = pin!(stop);
         let mut told = String::new();
         loop {
+            let begun = Instant::now();
             let (stopping, stopped) = watch::channel(false);
             let mut session = pin!(self.session(&handler, stopped, &stopping));
             let ended = tokio::select! {
@@ -119,8 +124,9 @@ impl Worker {
                     return;
                 }
             };
+            // Not again and again while nothing changes.
             if let Err(why) = ended
-                && why != told
+                && (why != told || begun.elapsed() > QUIET)
             {
                 tracing::warn!(why, stream = self.channel.work_stream(), "no work for now");
                 told = why;
@@ -151,6 +157,7 @@ impl Worker {
             stream = self.channel.work_stream(),
             "working"
         );
+        let turns = Turns::default();
         let mut partitions = JoinSet::new();
         for partition in 0..queue.partitions {
             let desk = Desk {
@@ -162,7 +169,7 @@ impl Worker {
                 name: self.name.clone(),
                 stop: stopped.clone(),
             };
-            let partition = Partition::new(desk, handler.clone()).await?;
+            let partition = Partition::new(desk, handler.clone(), turns.clone()).await?;
             partitions.spawn(partition.work(connects.clone()));
         }
         let mut ended = Ok(());
