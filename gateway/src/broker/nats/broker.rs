@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::direct;
+use super::health::WORK;
 use super::live;
 use super::presence::entry::{Attendee, Topic};
 use super::presence::link::{LinkEvent, LinkHandle};
@@ -18,6 +19,7 @@ use super::read;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
+use super::work::Wanted;
 use crate::broker::{Broker, DeduplicationKey, Event, Partition, PublishError, Request, Token};
 use crate::config::{Channel, History};
 use crate::message::{Message, unix_milliseconds};
@@ -39,6 +41,8 @@ pub struct Nats {
     pub(super) news: mpsc::UnboundedReceiver<LinkEvent>,
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
+    /// What workers need; `None` where the channel has no history.
+    pub(super) work: Option<watch::Sender<Option<Wanted>>>,
     pub(super) connection: Connection,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
@@ -69,11 +73,17 @@ impl Nats {
             if full(&self.publishing) {
                 return self.refuse(token, PublishError::Overloaded);
             }
-            let partition = self.subjects.partition(&message.room);
-            let subject = self.subjects.stored(&message.room);
             // Without a client's id a repeat of the gateway's own must still be known as one.
             let key = key.unwrap_or_else(DeduplicationKey::random);
-            let (headers, payload) = wire::encode(message);
+            let stored = self.subjects.stored(&message.room);
+            let worked = self.channel.rules.has_worker(message.room.as_str());
+            let (partition, subject, (headers, payload)) = if worked {
+                let subject = self.subjects.work(&message.room);
+                (WORK, subject, wire::encode_work(message, &stored))
+            } else {
+                let partition = self.subjects.partition(&message.room);
+                (partition, stored, wire::encode(message))
+            };
             let job = publish::Job {
                 token,
                 partition,
@@ -214,6 +224,10 @@ impl Broker for Nats {
         self.channel = Arc::clone(channel);
         if let (Some(history), Some(of)) = (&self.history, channel.history) {
             history.send_if_modified(|now| std::mem::replace(now, of) != of);
+        }
+        if let Some(work) = &self.work {
+            let of = Wanted::of(channel);
+            work.send_if_modified(|now| std::mem::replace(now, of) != of);
         }
         // Rooms that have begun to keep messages are heard elsewhere from now on, and the other way round.
         for (room, unkept) in &mut self.watched {
