@@ -21,7 +21,7 @@ mod start;
 pub mod stream;
 pub mod subjects;
 mod wire;
-mod work;
+pub mod work;
 
 pub use broker::Nats;
 pub use start::{Settings, StartError};

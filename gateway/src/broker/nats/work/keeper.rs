@@ -200,6 +200,25 @@ impl Run {
     }
 }
 
+/// Makes all that workers need, and puts right what the manifest decides, as a gateway with `--create-stream` does: this is
+/// the operator's way.
+///
+/// # Errors
+/// When JetStream does not do it, or something that is there can't be used.
+pub async fn prepare(
+    jetstream: &Context,
+    subjects: &Subjects,
+    wanted: Wanted,
+) -> Result<(), ApiError> {
+    let assets = Assets {
+        jetstream,
+        subjects,
+        create: true,
+        wanted,
+    };
+    assets.open(true).await.map(drop)
+}
+
 /// What is to be on NATS.
 struct Assets<'a> {
     jetstream: &'a Context,

@@ -10,4 +10,5 @@ mod keeper;
 mod lease;
 mod undertaker;
 
-pub use keeper::{Keeper, Wanted};
+pub use assets::{dead, work};
+pub use keeper::{Keeper, Wanted, prepare};
