@@ -25,8 +25,9 @@ pub mod telemetry;
 pub mod toggle;
 pub mod transports;
 pub mod validate;
+pub mod workers;
 
 pub use channel::{RealtimeChannel, RealtimeChannelSpec};
 pub use quantity::Quantity;
 pub use toggle::{Permission, Toggle};
-pub use validate::{Problem, Problems, check, parse, parse_lenient};
+pub use validate::{Problem, Problems, check, check_managed, parse, parse_lenient};

@@ -1,8 +1,9 @@
-//! What this version's gateway does not do yet.
+//! What this version does not do yet, and what a gateway does not do on its own.
 //!
 //! The API is complete from its first version; behaviour arrives later. A manifest that asks for
 //! behaviour that is missing is refused rather than served differently from what it says. When a
-//! behaviour arrives, its lines here go.
+//! behaviour arrives, its lines here go. Fields that the operator acts on mean nothing to a gateway
+//! that serves a manifest alone, so it refuses them likewise.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -17,21 +18,23 @@ use crate::toggle::Permission;
 use crate::validate::Problem;
 use crate::{RealtimeChannel, RealtimeChannelSpec};
 
-const MESSAGE: &str = "not yet supported by this version of the gateway";
+const MISSING: &str = "not yet supported by this version of the gateway";
+const OPERATORS: &str =
+    "not supported by a gateway on its own: the operator acts on it. Leave it out here";
+/// Under the operator the default broker may serve; a gateway that has none can't.
+const WORKER_WITHOUT_BROKER: &str = "Worker needs spec.broker: the built-in broker has no workers";
 
 /// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
 /// its memory.
 type Unsupported<T> = (&'static str, fn(&T) -> bool);
 
-const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
+/// What the operator does, and nobody does for a gateway that serves a manifest alone.
+const ALONE: &[Unsupported<RealtimeChannelSpec>] = &[
     ("replicas", |s| s.replicas != 1 && s.broker.is_none()),
     ("autoscaling", |s| s.autoscaling.is_some()),
     ("gateway", |s| s.gateway != Gateway::default()),
     ("rollout.maxSurge", |s| {
         s.rollout.max_surge != IntOrString::String("100%".into())
-    }),
-    ("rollout.rebalance", |s| {
-        s.rollout.rebalance != Rebalance::Disabled
     }),
     ("service", |s| s.service != Service::default()),
     ("expose.hosts", |s| {
@@ -41,6 +44,13 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("expose.httpRoute", |s| s.expose.http_route.is_some()),
     ("networkPolicy", |s| {
         s.network_policy != NetworkPolicy::default()
+    }),
+];
+
+/// What nobody does yet.
+const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
+    ("rollout.rebalance", |s| {
+        s.rollout.rebalance != Rebalance::Disabled
     }),
     ("transports.socketIO.mode", |s| {
         s.transports.socket_io.mode.is_enabled()
@@ -87,26 +97,36 @@ const ROOM: &[Unsupported<RoomRule>] = &[
         matches!(r.publish, Access::Authenticated | Access::Claim)
     }),
     ("schema", |r| r.schema.is_some()),
-    ("delivery", |r| r.delivery == Delivery::Worker),
 ];
 
-/// The fields of `channel` that ask for what this version's gateway does not do.
+/// The fields of `channel` that ask for what a gateway of this version does not do on its own.
+#[must_use]
+pub fn unsupported_alone(channel: &RealtimeChannel) -> Vec<Problem> {
+    let mut problems = find(ALONE, &channel.spec, "spec", OPERATORS);
+    problems.extend(unsupported(channel));
+    problems
+}
+
+/// The fields of `channel` that ask for what this version does not do, with the operator neither.
 #[must_use]
 pub fn unsupported(channel: &RealtimeChannel) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    find(SPEC, &channel.spec, "spec", &mut problems);
+    let mut problems = find(SPEC, &channel.spec, "spec", MISSING);
     for (i, rule) in channel.spec.rooms.iter().enumerate() {
-        find(ROOM, rule, &format!("spec.rooms[{i}]"), &mut problems);
+        let path = format!("spec.rooms[{i}]");
+        problems.extend(find(ROOM, rule, &path, MISSING));
+        if rule.delivery == Delivery::Worker && channel.spec.broker.is_none() {
+            let path = format!("{path}.delivery");
+            problems.push(Problem::new(path, WORKER_WITHOUT_BROKER));
+        }
     }
     problems
 }
 
-fn find<T>(table: &[Unsupported<T>], value: &T, parent: &str, problems: &mut Vec<Problem>) {
-    for (field, asks) in table {
-        if asks(value) {
-            problems.push(Problem::new(format!("{parent}.{field}"), MESSAGE));
-        }
-    }
+fn find<T>(table: &[Unsupported<T>], value: &T, parent: &str, message: &str) -> Vec<Problem> {
+    let asked = table.iter().filter(|(_, asks)| asks(value));
+    asked
+        .map(|(field, _)| Problem::new(format!("{parent}.{field}"), message))
+        .collect()
 }
 
 #[cfg(test)]
@@ -188,17 +208,30 @@ mod tests {
                 "rooms[0].schema",
                 json!({"rooms": [{"match": "a", "schema": {}}]}),
             ),
-            (
-                "rooms[0].delivery",
-                json!({"rooms": [{"match": "a", "delivery": "Worker"}]}),
-            ),
         ];
-        assert_eq!(cases.len(), SPEC.len() + ROOM.len());
+        assert_eq!(cases.len(), ALONE.len() + SPEC.len() + ROOM.len());
         for (field, spec) in cases {
             let channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
-            let found = unsupported(&channel);
-            assert_eq!(found, [Problem::new(format!("spec.{field}"), MESSAGE)]);
+            let operators = ALONE.iter().any(|(name, _)| *name == field);
+            let message = if operators { OPERATORS } else { MISSING };
+            let problem = Problem::new(format!("spec.{field}"), message);
+            let alone = vec![problem];
+            assert_eq!(unsupported_alone(&channel), alone);
+            let under_the_operator = if operators { vec![] } else { alone };
+            assert_eq!(unsupported(&channel), under_the_operator);
         }
+    }
+
+    #[test]
+    fn workers_need_a_broker() {
+        let rooms = json!([{"match": "a"}, {"match": "b", "delivery": "Worker"}]);
+        let spec = json!({"rooms": rooms, "history": {}});
+        let mut channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
+        let problem = Problem::new("spec.rooms[1].delivery", WORKER_WITHOUT_BROKER);
+        assert_eq!(unsupported(&channel), [problem]);
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        channel.spec.broker = serde_json::from_value(broker).unwrap();
+        assert_eq!(unsupported(&channel), []);
     }
 
     #[test]
@@ -207,12 +240,12 @@ mod tests {
         let history = json!({"replicas": 3, "partitions": 8});
         let spec = json!({"broker": broker, "history": history, "replicas": 2});
         let channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
-        assert_eq!(unsupported(&channel), []);
+        assert_eq!(unsupported_alone(&channel), []);
     }
 
     #[test]
     fn the_defaults_are_supported() {
         let channel = RealtimeChannel::new("chat", RealtimeChannelSpec::default());
-        assert_eq!(unsupported(&channel), []);
+        assert_eq!(unsupported_alone(&channel), []);
     }
 }

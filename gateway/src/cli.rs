@@ -9,6 +9,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::broker::nats::Settings;
+use crate::config::watch::manifest::Author;
 
 /// Serves one RealtimeChannel.
 #[derive(Debug, Parser)]
@@ -88,6 +89,11 @@ pub struct Serve {
     #[arg(long, env = "LINNET_CREATE_STREAM")]
     pub create_stream: bool,
 
+    /// The operator writes the manifest: fields that this version does not know are warnings, and a manifest that can't
+    /// be served at the start is waited out, unready.
+    #[arg(long, env = "LINNET_MANAGED")]
+    pub managed: bool,
+
     /// Name of this gateway, told to clients. Default: the host's name.
     #[arg(long, value_name = "NAME", env = "LINNET_NAME", value_parser = gateway_name)]
     pub name: Option<String>,
@@ -136,6 +142,15 @@ impl Serve {
         let name = given.or_else(|| std::env::var("HOSTNAME").ok());
         name.and_then(|name| gateway_name(name.trim()).ok())
             .unwrap_or_else(|| "gateway".into())
+    }
+
+    /// Who writes the manifest.
+    #[must_use]
+    pub fn author(&self) -> Author {
+        match self.managed {
+            true => Author::Operator,
+            false => Author::Person,
+        }
     }
 
     /// The drain window, where the flag overrides the manifest's.

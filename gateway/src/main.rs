@@ -12,10 +12,10 @@ use clap::Parser;
 use linnet_gateway::broker::nats::health::Health;
 use linnet_gateway::cli::{Action, Cli, Serve};
 use linnet_gateway::config::Channel;
-use linnet_gateway::config::watch::manifest::{self, LoadError, Loaded};
+use linnet_gateway::config::watch::manifest::{self, Author, LoadError, Loaded};
 use linnet_gateway::config::watch::watch;
 use linnet_gateway::drain::{Drained, Lifecycle, Phase, Signals, drain};
-use linnet_gateway::internal::{self, GatewayMetrics, Internal};
+use linnet_gateway::internal::{self, GatewayMetrics, Internal, waiting};
 use linnet_gateway::logging::{self, LogLevel};
 use linnet_gateway::runtime::Gateway;
 use linnet_gateway::transport::http::{Public, raise_file_limit, server};
@@ -23,6 +23,9 @@ use tokio::net::TcpListener;
 
 /// How long saying goodbye to other gateways may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Until there is a manifest that names one.
+const LOG_LEVEL_WITHOUT_A_MANIFEST: &str = "info";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().action() {
@@ -36,45 +39,65 @@ fn main() -> ExitCode {
 }
 
 fn check(file: &Path) -> anyhow::Result<ExitCode> {
-    Ok(match load(file) {
-        Some(_) => {
+    Ok(match manifest::load(file, Author::Person) {
+        Ok(_) => {
             writeln!(std::io::stdout(), "{}: OK", file.display())?;
             ExitCode::SUCCESS
         }
-        None => ExitCode::FAILURE,
+        Err(error) => refuse(file, &error),
     })
 }
 
-/// Reads a manifest; where it can't be served, says all that is wrong with it, a problem a line.
-fn load(file: &Path) -> Option<Loaded> {
+/// Says all that is wrong with a manifest, a problem a line.
+fn refuse(file: &Path, error: &LoadError) -> ExitCode {
     let name = file.display();
-    manifest::load(file)
-        .inspect_err(|error| match error {
-            LoadError::Invalid(problems) => {
-                for problem in problems.iter() {
-                    eprintln!("{name}: {problem}");
-                }
+    match error {
+        LoadError::Invalid(problems) => {
+            for problem in problems.iter() {
+                eprintln!("{name}: {problem}");
             }
-            LoadError::Read(_) => eprintln!("{name}: {error}"),
-        })
-        .ok()
+        }
+        LoadError::Read(_) => eprintln!("{name}: {error}"),
+    }
+    ExitCode::FAILURE
 }
 
 fn serve(options: &Serve) -> anyhow::Result<ExitCode> {
-    let Some(loaded) = load(&options.channel) else {
-        return Ok(ExitCode::FAILURE);
+    let loaded = manifest::load(&options.channel, options.author());
+    let level = match &loaded {
+        Ok(loaded) => loaded.channel().log_level,
+        Err(_) if options.managed => LOG_LEVEL_WITHOUT_A_MANIFEST,
+        Err(error) => return Ok(refuse(&options.channel, error)),
     };
-    let log_level = logging::init(options.log_format, loaded.channel().log_level)?;
+    let log_level = logging::init(options.log_format, level)?;
     // One thread for all HTTP, and this one: what it does is short, its cost per connection is the
     // least without locks and wake-ups across threads, and the cores belong to the shards.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(options, loaded, log_level))
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let (listener, _) = bind(options.internal)?;
+                tokio::select! {
+                    loaded = waiting::until_good(options, error, listener) => loaded?,
+                    signal = signals.next() => return Ok(ExitCode::from(signal.exit_code())),
+                }
+            }
+        };
+        log_level.set(loaded.channel().log_level);
+        run(options, loaded, log_level, signals).await
+    })
 }
 
-async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Result<ExitCode> {
-    let mut signals = Signals::listen()?;
+async fn run(
+    options: &Serve,
+    loaded: Loaded,
+    log_level: LogLevel,
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
     let file_limit = raise_file_limit().context("cannot raise the file limit")?;
     let (public_listener, public_address) = bind(options.listen)?;
     let (internal_listener, internal_address) = bind(options.internal)?;
@@ -108,7 +131,7 @@ async fn run(options: &Serve, loaded: Loaded, log_level: LogLevel) -> anyhow::Re
             public.configure(channel);
         }
     };
-    let config = watch(options.channel.clone(), loaded, apply)?;
+    let config = watch(options.channel.clone(), options.author(), loaded, apply)?;
 
     let metrics = Arc::new(GatewayMetrics {
         shards: gateway

@@ -45,7 +45,22 @@ pub fn parse_lenient(yaml: &str) -> Result<(RealtimeChannel, Vec<Problem>), Prob
     Ok((decode(read.value)?, read.unknown))
 }
 
-/// As [`parse`], and refuses what this version's gateway does not do yet.
+/// As [`parse_lenient`], and refuses what this version does not do yet: what a gateway under the
+/// operator takes.
+///
+/// # Errors
+/// Everything that is wrong or not yet supported, unknown fields aside.
+pub fn check_managed(yaml: &str) -> Result<(RealtimeChannel, Vec<Problem>), Problems> {
+    let read = examine(yaml)?;
+    let mut problems = read.problems;
+    if let Some(channel) = &read.channel {
+        problems.extend(placed(support::unsupported(channel), &read.root));
+    }
+    Problems::none_of(problems)?;
+    Ok((decode(read.value)?, read.unknown))
+}
+
+/// As [`parse`], and refuses what this version's gateway does not do on its own.
 ///
 /// # Errors
 /// Everything that is wrong or not yet supported.
@@ -54,7 +69,7 @@ pub fn check(yaml: &str) -> Result<RealtimeChannel, Problems> {
     let mut problems = read.problems;
     problems.extend(read.unknown);
     if let Some(channel) = &read.channel {
-        problems.extend(placed(support::unsupported(channel), &read.root));
+        problems.extend(placed(support::unsupported_alone(channel), &read.root));
     }
     Problems::none_of(problems)?;
     decode(read.value)

@@ -67,6 +67,7 @@ impl Embedded {
                 position: message.offset.map(|offset| (self.epoch.clone(), offset)),
                 timestamp: Some(message.timestamp),
                 duplicate: false,
+                deduplicated: stored,
             };
             if let Some(key) = key.filter(|_| stored) {
                 self.published.remember(key, receipt.clone(), now);

@@ -273,12 +273,14 @@ pub enum Scope {
 /// Where a published message stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its position, in the store that took it; `None` in a room without history.
+    /// Its position, in the store that took it; `None` in a room without history, and where a worker gets it first.
     pub position: Option<(Epoch, Offset)>,
     /// Milliseconds since the Unix epoch; `None` where only the message itself, when it comes, has its time.
     pub timestamp: Option<u64>,
     /// Whether it is a repeat of the message at `position`.
     pub duplicate: bool,
+    /// Whether a repeat would be known as one.
+    pub deduplicated: bool,
 }
 
 /// Why a publish did not succeed.

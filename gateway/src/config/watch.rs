@@ -1,11 +1,10 @@
 //! The manifest's file: read at the start, watched, applied when it changes.
 //!
-//! [`manifest`] reads and checks a file, `projection` gives its hash, `tracker` decides what a
-//! new content comes to, [`files`] tells when to look. Nothing but `files` waits or spawns.
+//! [`manifest`] reads and checks a file, `tracker` decides what a new content comes to, [`files`]
+//! tells when to look. Nothing but `files` waits or spawns.
 
 pub mod files;
 pub mod manifest;
-mod projection;
 mod tracker;
 
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use self::manifest::{LoadError, Loaded};
+use self::manifest::{Author, LoadError, Loaded};
 use self::tracker::{Change, Tracker};
 use super::Channel;
 
@@ -24,6 +23,8 @@ pub struct Status {
     pub hash: Arc<str>,
     /// Why what the file holds now was not taken, one problem a line.
     pub error: Option<Arc<str>>,
+    /// What of the configuration in force is not understood and passed over, one a line.
+    pub warning: Option<Arc<str>>,
 }
 
 /// The state of the configuration. The file is watched for as long as somebody has this.
@@ -36,6 +37,7 @@ impl Watched {
         Self(ArcSwap::from_pointee(Status {
             hash: loaded.hash().into(),
             error: None,
+            warning: loaded.warning.clone(),
         }))
     }
 
@@ -46,7 +48,7 @@ impl Watched {
     }
 }
 
-/// Watches the file at `path`, whose content is in force as `loaded`.
+/// Watches the file at `path`, which is `author`'s and whose content is in force as `loaded`.
 ///
 /// `apply` gets every new configuration, in order, on a thread of the watch's own; when the status
 /// shows a hash, `apply` has returned.
@@ -55,12 +57,14 @@ impl Watched {
 /// When the system gives no thread.
 pub fn watch(
     path: PathBuf,
+    author: Author,
     loaded: Loaded,
     mut apply: impl FnMut(Arc<Channel>) + Send + 'static,
 ) -> std::io::Result<Arc<Watched>> {
     let watched = Arc::new(Watched::new(&loaded));
+    warn(&path, &watched.status());
     let state = Arc::downgrade(&watched);
-    let mut tracker = Tracker::new(loaded);
+    let mut tracker = Tracker::new(loaded, author);
     let look = move |path: &std::path::Path| {
         let Some(watched) = state.upgrade() else {
             return files::Next::Stop;
@@ -71,12 +75,21 @@ pub fn watch(
             if let Change::Applied { channel, .. } = &change {
                 apply(Arc::clone(channel));
             }
-            watched.0.store(Arc::new(tracker.status()));
+            let status = tracker.status();
+            warn(path, &status);
+            watched.0.store(Arc::new(status));
         }
         files::Next::GoOn
     };
     files::watch(path, look)?;
     Ok(watched)
+}
+
+/// Tells what of a configuration is passed over.
+fn warn(path: &std::path::Path, status: &Status) {
+    for problem in status.warning.iter().flat_map(|warning| warning.lines()) {
+        tracing::warn!(file = %path.display(), "passed over, as this version does not know it: {problem}");
+    }
 }
 
 fn tell(path: &std::path::Path, change: &Change) {

@@ -60,7 +60,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 };
                 counter.add(1);
                 Answer::Published {
-                    not_deduplicated: had_message_id && receipt.position.is_none(),
+                    not_deduplicated: had_message_id && !receipt.deduplicated,
                     position: receipt.position,
                     timestamp: receipt.timestamp,
                     duplicate: receipt.duplicate,

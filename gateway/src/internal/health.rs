@@ -43,6 +43,15 @@ pub(super) async fn ready(State(internal): State<Internal>) -> (StatusCode, Stri
             );
         }
     }
+    for problem in internal
+        .config
+        .status()
+        .warning
+        .iter()
+        .flat_map(|warning| warning.lines())
+    {
+        let _ = writeln!(body, "warning: passed over: {problem}");
+    }
     (status, body)
 }
 
@@ -56,6 +65,22 @@ pub(super) struct Status {
     draining: bool,
     config_hash: String,
     config_error: Option<String>,
+    config_warning: Option<String>,
+}
+
+impl Status {
+    /// The state of a gateway that has no manifest to serve, for this reason.
+    pub(super) fn without_a_manifest(name: String, reason: String) -> Self {
+        Self {
+            name,
+            version: env!("CARGO_PKG_VERSION"),
+            connections: 0,
+            draining: false,
+            config_hash: String::new(),
+            config_error: Some(reason),
+            config_warning: None,
+        }
+    }
 }
 
 /// The state.
@@ -68,5 +93,6 @@ pub(super) async fn status(State(internal): State<Internal>) -> Json<Status> {
         draining: internal.lifecycle.is_draining(),
         config_hash: config.hash.to_string(),
         config_error: config.error.as_deref().map(str::to_owned),
+        config_warning: config.warning.as_deref().map(str::to_owned),
     })
 }

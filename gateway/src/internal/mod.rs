@@ -5,6 +5,7 @@
 mod exposition;
 mod health;
 mod metrics;
+pub mod waiting;
 
 use std::sync::Arc;
 

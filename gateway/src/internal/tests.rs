@@ -7,7 +7,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::config::watch::{manifest, watch};
+use crate::config::watch::manifest::{self, Author};
+use crate::config::watch::watch;
 use crate::drain::Phase;
 use crate::metrics::{DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
@@ -47,7 +48,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("channel.yaml");
         std::fs::write(&path, MANIFEST).unwrap();
-        let loaded = manifest::load(&path).unwrap();
+        let loaded = manifest::load(&path, Author::Person).unwrap();
         let lifecycle = Arc::new(Lifecycle::new());
         let public = Public::new(
             loaded.channel(),
@@ -55,7 +56,7 @@ impl Scene {
             Arc::clone(&lifecycle),
             10_000,
         );
-        let config = watch(path.clone(), loaded, |_| ()).unwrap();
+        let config = watch(path.clone(), Author::Person, loaded, |_| ()).unwrap();
         let metrics = GatewayMetrics {
             shards: vec![Arc::default(), Arc::default()],
             hub: Arc::new(HubMetrics::default()),

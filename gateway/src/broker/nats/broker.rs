@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::direct;
-use super::health::Health;
+use super::health::{Health, WORK};
 use super::live;
 use super::presence::entry::{Attendee, Topic};
 use super::presence::link::{LinkEvent, LinkHandle, Members};
@@ -21,6 +21,7 @@ use super::refusal;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
+use super::work::Wanted;
 use crate::broker::{
     Broker, DeduplicationKey, Event, Member, Partition, PublishError, Request, Token,
 };
@@ -46,6 +47,8 @@ pub struct Nats {
     pub(super) news: mpsc::UnboundedReceiver<LinkEvent>,
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
+    /// What workers need; `None` where the channel has no history.
+    pub(super) work: Option<watch::Sender<Option<Wanted>>>,
     pub(super) connection: Connection,
     pub(super) health: Arc<Health>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
@@ -80,11 +83,17 @@ impl Nats {
             if full(&self.publishing) {
                 return self.refuse(token, PublishError::Overloaded);
             }
-            let partition = self.subjects.partition(&message.room);
-            let subject = self.subjects.stored(&message.room);
             // Without a client's id a repeat of the gateway's own must still be known as one.
             let key = key.unwrap_or_else(DeduplicationKey::random);
-            let (headers, payload) = wire::encode(message);
+            let stored = self.subjects.stored(&message.room);
+            let worked = self.channel.rules.has_worker(message.room.as_str());
+            let (partition, subject, (headers, payload)) = if worked {
+                let subject = self.subjects.work(&message.room);
+                (WORK, subject, wire::encode_work(message, &stored))
+            } else {
+                let partition = self.subjects.partition(&message.room);
+                (partition, stored, wire::encode(message))
+            };
             let job = publish::Job {
                 token,
                 partition,
@@ -306,6 +315,10 @@ impl Broker for Nats {
         let max = channel.limits.connections_per_user;
         for (user, connection) in self.users.limit(max) {
             let _ = self.own.send(Event::Replaced { user, connection }); // both ends are here
+        }
+        if let Some(work) = &self.work {
+            let of = Wanted::of(channel);
+            work.send_if_modified(|now| std::mem::replace(now, of) != of);
         }
         // Rooms that have begun to keep messages are heard elsewhere from now on, and the other way round.
         for (room, unkept) in &mut self.watched {

@@ -1,9 +1,14 @@
-//! How a gateway shows NATS who it is, and how it knows that it speaks to NATS: files of the Secrets' folder.
+//! How a gateway shows NATS who it is, and how it knows that it speaks to NATS: files of the Secrets' folder. The
+//! operator has the Secrets themselves: [`Credentials::held`].
 //!
 //! Every connection is made with what the files hold then: the library asks for the login after each server's greeting,
 //! and opens the certificates' files for each TLS handshake. A change of the files is told by [`Credentials::watch`],
 //! whose caller then reconnects. Files that can't be used leave the open connection alone.
 
+mod source;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +19,7 @@ use async_nats::{Auth, AuthError, ConnectOptions};
 use linnet_crds::broker::Nats;
 use sha2::{Digest, Sha256};
 
+use self::source::Source;
 use crate::config::watch::files::{self, Next};
 
 const CREDS: &str = "nats.creds";
@@ -28,11 +34,11 @@ const KEY: &str = "tls.key";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// Holds `nats.creds`, `token`, or `username` and `password`.
-    login: Option<PathBuf>,
+    login: Option<Source>,
     /// Holds `ca.crt`.
-    ca: Option<PathBuf>,
+    ca: Option<Source>,
     /// Holds `tls.crt` and `tls.key`.
-    certificate: Option<PathBuf>,
+    certificate: Option<Source>,
     /// Whether `spec.broker.nats.tls` is there.
     tls: bool,
 }
@@ -87,7 +93,7 @@ pub enum CredentialsError {
 }
 
 /// Tells one state of the files from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 /// One way to log in.
@@ -104,22 +110,39 @@ impl Credentials {
     /// # Errors
     /// When a Secret is named but there is no folder.
     pub fn new(nats: &Nats, secrets: Option<&Path>) -> Result<Self, CredentialsError> {
-        let folder = |name: Option<&String>, field| match (name, secrets) {
-            (None, _) => Ok(None),
-            (Some(name), Some(secrets)) => Ok(Some(secrets.join(name))),
-            (Some(_), None) => Err(CredentialsError::NoFolder { field }),
-        };
+        Self::find(nats, |name, field| match secrets {
+            Some(secrets) => Ok(Source::Folder(secrets.join(name))),
+            None => Err(CredentialsError::NoFolder { field }),
+        })
+    }
+
+    /// The Secrets of `nats` where the caller has read them, by name; one that is not among them has no keys. Options
+    /// that are made from this are [`Self::held_options`].
+    #[must_use]
+    pub fn held(nats: &Nats, secrets: &BTreeMap<String, BTreeMap<String, Vec<u8>>>) -> Self {
+        let Ok(held) = Self::find::<Infallible>(nats, |name, _| {
+            let keys = secrets.get(name).cloned().unwrap_or_default();
+            Ok(Source::held(name, keys))
+        });
+        held
+    }
+
+    fn find<E>(
+        nats: &Nats,
+        find: impl Fn(&str, &'static str) -> Result<Source, E>,
+    ) -> Result<Self, E> {
+        let source = |name: Option<&String>, field| name.map(|name| find(name, field)).transpose();
         let tls = nats.tls.as_ref();
         Ok(Self {
-            login: folder(
+            login: source(
                 nats.credentials_secret_name.as_ref(),
                 "spec.broker.nats.credentialsSecretName",
             )?,
-            ca: folder(
+            ca: source(
                 tls.and_then(|tls| tls.ca_secret_name.as_ref()),
                 "spec.broker.nats.tls.caSecretName",
             )?,
-            certificate: folder(
+            certificate: source(
                 tls.and_then(|tls| tls.cert_secret_name.as_ref()),
                 "spec.broker.nats.tls.certSecretName",
             )?,
@@ -131,23 +154,69 @@ impl Credentials {
     /// certificate that it adds, or an `auth` method, would take their place.
     #[must_use]
     pub fn options(&self) -> ConnectOptions {
-        let mut options = match self.login.clone() {
-            None => ConnectOptions::new(),
-            Some(folder) => ConnectOptions::with_auth_callback(move |nonce| {
-                let auth = read_login(&folder).and_then(|login| login.auth(&nonce, &folder));
-                std::future::ready(auth.map_err(AuthError::new))
-            }),
-        };
-        if self.tls {
-            options = options.require_tls(true);
-        }
-        if let Some(folder) = &self.ca {
+        let mut options = self.login_options();
+        if let Some(folder) = self.ca.as_ref().and_then(Source::folder) {
             options = options.add_root_certificates(folder.join(CA));
         }
-        if let Some(folder) = &self.certificate {
+        if let Some(folder) = self.certificate.as_ref().and_then(Source::folder) {
             options = options.add_client_certificate(folder.join(CERTIFICATE), folder.join(KEY));
         }
         options
+    }
+
+    /// The same for Secrets that are held: the library takes certificates from files only, or a whole configuration of
+    /// TLS.
+    ///
+    /// # Errors
+    /// When a certificate or its key can't be used.
+    pub fn held_options(&self) -> Result<ConnectOptions, CredentialsError> {
+        let options = self.login_options();
+        if self.ca.is_none() && self.certificate.is_none() {
+            return Ok(options);
+        }
+        let mut roots = RootCertStore::empty();
+        match &self.ca {
+            Some(source) => {
+                let (_, certificates) = read_certificates(source, CA)?;
+                let (added, _) = roots.add_parsable_certificates(certificates);
+                if added == 0 {
+                    return Err(CredentialsError::Malformed {
+                        path: source.path(CA),
+                        expected: "a list of certificates in PEM form",
+                    });
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        let config = match &self.certificate {
+            None => builder.with_no_client_auth(),
+            Some(source) => {
+                let (_, certificates) = read_certificates(source, CERTIFICATE)?;
+                let (_, key) = read_key(source)?;
+                builder
+                    .with_client_auth_cert(certificates, key)
+                    .map_err(|_| mismatch(source))?
+            }
+        };
+        Ok(options.tls_client_config(config))
+    }
+
+    /// Options that log in, and ask for TLS where the manifest does.
+    fn login_options(&self) -> ConnectOptions {
+        let options = match self.login.clone() {
+            None => ConnectOptions::new(),
+            Some(source) => ConnectOptions::with_auth_callback(move |nonce| {
+                let auth = read_login(&source).and_then(|login| login.auth(&nonce, &source));
+                std::future::ready(auth.map_err(AuthError::new))
+            }),
+        };
+        match self.tls {
+            true => options.require_tls(true),
+            false => options,
+        }
     }
 
     /// Reads all files and says whether they can be used. The library's own errors do not name the file.
@@ -160,8 +229,8 @@ impl Credentials {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         };
-        if let Some(folder) = &self.login {
-            match read_login(folder)? {
+        if let Some(source) = &self.login {
+            match read_login(source)? {
                 Login::Creds(jwt, pair) => {
                     add(&jwt);
                     add(&pair.seed().unwrap_or_default());
@@ -173,27 +242,18 @@ impl Credentials {
                 }
             }
         }
-        if let Some(folder) = &self.ca {
-            add(&read_certificates(&folder.join(CA))?.0);
+        if let Some(source) = &self.ca {
+            add(&read_certificates(source, CA)?.0);
         }
-        if let Some(folder) = &self.certificate {
-            let (text, certificates) = read_certificates(&folder.join(CERTIFICATE))?;
+        if let Some(source) = &self.certificate {
+            let (text, certificates) = read_certificates(source, CERTIFICATE)?;
             add(&text);
-            let path = folder.join(KEY);
-            let text = read(&path)?;
+            let (text, key) = read_key(source)?;
             add(&text);
-            let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
-                CredentialsError::Malformed {
-                    path,
-                    expected: "a private key in PEM form",
-                }
-            })?;
             ClientConfig::builder()
                 .with_root_certificates(RootCertStore::empty())
                 .with_client_auth_cert(certificates, key)
-                .map_err(|_| CredentialsError::Mismatch {
-                    folder: folder.clone(),
-                })?;
+                .map_err(|_| mismatch(source))?;
         }
         Ok(Fingerprint(hash.finalize().into()))
     }
@@ -211,6 +271,7 @@ impl Credentials {
         let mut folders: Vec<&PathBuf> = [&self.login, &self.ca, &self.certificate]
             .into_iter()
             .flatten()
+            .filter_map(Source::folder)
             .collect();
         folders.sort_unstable();
         folders.dedup();
@@ -275,11 +336,11 @@ impl<F: FnMut() -> Next> Watcher<F> {
 
 impl Login {
     /// The answer to a server's greeting with this `nonce`.
-    fn auth(self, nonce: &[u8], folder: &Path) -> Result<Auth, CredentialsError> {
+    fn auth(self, nonce: &[u8], source: &Source) -> Result<Auth, CredentialsError> {
         let mut auth = Auth::new();
         match self {
             Self::Creds(jwt, pair) => {
-                let signature = pair.sign(nonce).map_err(|_| malformed_creds(folder))?;
+                let signature = pair.sign(nonce).map_err(|_| malformed_creds(source))?;
                 auth.jwt = Some(jwt);
                 auth.signature = Some(signature);
             }
@@ -293,27 +354,25 @@ impl Login {
     }
 }
 
-fn read_login(folder: &Path) -> Result<Login, CredentialsError> {
-    let there = |key: &&str| folder.join(key).exists();
+fn read_login(source: &Source) -> Result<Login, CredentialsError> {
+    let there = |key: &&str| source.has(key);
     // A half of a pair counts as the pair: what is missing of it is then named.
     let ways = [CREDS, TOKEN, USERNAME, PASSWORD];
     let mut found: Vec<&'static str> = ways.into_iter().filter(there).collect();
     if found.ends_with(&[USERNAME, PASSWORD]) {
         found.pop();
     }
-    let folder_buf = || folder.to_owned();
+    let folder = || source.itself().to_owned();
     match found[..] {
-        [] => Err(CredentialsError::Nothing {
-            folder: folder_buf(),
-        }),
-        [CREDS] => creds(&read(&folder.join(CREDS))?).ok_or_else(|| malformed_creds(folder)),
-        [TOKEN] => Ok(Login::Token(read_line(&folder.join(TOKEN))?)),
+        [] => Err(CredentialsError::Nothing { folder: folder() }),
+        [CREDS] => creds(&source.read(CREDS)?).ok_or_else(|| malformed_creds(source)),
+        [TOKEN] => Ok(Login::Token(read_line(source, TOKEN)?)),
         [USERNAME | PASSWORD] => Ok(Login::Password(
-            read_line(&folder.join(USERNAME))?,
-            read_line(&folder.join(PASSWORD))?,
+            read_line(source, USERNAME)?,
+            read_line(source, PASSWORD)?,
         )),
         [first, second, ..] => Err(CredentialsError::Ambiguous {
-            folder: folder_buf(),
+            folder: folder(),
             first,
             second,
         }),
@@ -334,46 +393,58 @@ fn creds(text: &str) -> Option<Login> {
     is_jwt.then(|| Login::Creds(jwt.to_owned(), Box::new(pair)))
 }
 
-fn malformed_creds(folder: &Path) -> CredentialsError {
+fn malformed_creds(source: &Source) -> CredentialsError {
     CredentialsError::Malformed {
-        path: folder.join(CREDS),
+        path: source.path(CREDS),
         expected: "a credentials file with a user's JWT and the seed of its nkey",
     }
 }
 
-/// A file's text and its certificates, at least one.
+fn mismatch(source: &Source) -> CredentialsError {
+    CredentialsError::Mismatch {
+        folder: source.itself().to_owned(),
+    }
+}
+
+/// A key's text and its certificates, at least one.
 fn read_certificates(
-    path: &Path,
+    source: &Source,
+    key: &str,
 ) -> Result<(String, Vec<CertificateDer<'static>>), CredentialsError> {
-    let text = read(path)?;
+    let text = source.read(key)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok((text, certificates)),
         _ => Err(CredentialsError::Malformed {
-            path: path.to_owned(),
+            path: source.path(key),
             expected: "a list of certificates in PEM form",
         }),
     }
 }
 
-/// A file's text without the line end that editors and `echo` leave; never empty.
-fn read_line(path: &Path) -> Result<String, CredentialsError> {
-    let text = read(path)?;
+/// The text of `tls.key`, and the key.
+fn read_key(source: &Source) -> Result<(String, PrivateKeyDer<'static>), CredentialsError> {
+    let text = source.read(KEY)?;
+    match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
+        Ok(key) => Ok((text, key)),
+        Err(_) => Err(CredentialsError::Malformed {
+            path: source.path(KEY),
+            expected: "a private key in PEM form",
+        }),
+    }
+}
+
+/// A key's text without the line end that editors and `echo` leave; never empty.
+fn read_line(source: &Source, key: &str) -> Result<String, CredentialsError> {
+    let text = source.read(key)?;
     let line = text.trim_end_matches(['\r', '\n']);
     if line.is_empty() || line.contains(['\r', '\n']) {
         return Err(CredentialsError::Malformed {
-            path: path.to_owned(),
+            path: source.path(key),
             expected: "one line of text",
         });
     }
     Ok(line.to_owned())
-}
-
-fn read(path: &Path) -> Result<String, CredentialsError> {
-    std::fs::read_to_string(path).map_err(|error| CredentialsError::Read {
-        path: path.to_owned(),
-        error,
-    })
 }
 
 #[cfg(test)]

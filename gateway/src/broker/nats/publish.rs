@@ -37,6 +37,7 @@ use crate::names::Offset;
 pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Messages under way at once: more make the server drop them, fewer cost throughput.
 const WINDOW: usize = 256;
+
 /// Puts messages into streams.
 pub struct Publisher {
     /// Whose connection to use.
@@ -139,7 +140,8 @@ impl Run {
 
     async fn send(&mut self, job: Job, tries: usize, conflict: bool) {
         // Taken before: a message can't be read before it is sent.
-        let place = self.publisher.places[usize::from(job.partition)].now();
+        let place = self.publisher.places.get(usize::from(job.partition));
+        let place = place.and_then(|place| place.now());
         let sent = Sent {
             job,
             tries,
@@ -230,10 +232,19 @@ impl Run {
         for fault in [Fault::StorageFull, Fault::AccountLimit, Fault::NoLeader] {
             self.publisher.health.clear_of(fault, partition);
         }
+        let Some(place) = self.publisher.places.get(usize::from(partition)) else {
+            // Nobody can ask for a position of the work queue.
+            let receipt = Receipt {
+                position: None,
+                timestamp: None,
+                duplicate: ack.duplicate,
+                deduplicated: true,
+            };
+            return self.answer(&sent.job, Ok(receipt));
+        };
         let then = sent.place.clone();
         let before = then.as_ref().map_or(Offset(0), |(_, last)| *last);
         let made_anew = !ack.duplicate && ack.sequence <= before.0;
-        let place = &self.publisher.places[usize::from(partition)];
         let Some((epoch, _)) = place.now() else {
             return self.settle_later(sent, ack);
         };
@@ -244,6 +255,7 @@ impl Run {
                     position: Some((epoch, Offset(ack.sequence))),
                     timestamp: None,
                     duplicate: ack.duplicate,
+                    deduplicated: true,
                 };
                 self.answer(&sent.job, Ok(receipt));
             }

@@ -56,6 +56,7 @@ impl Sender {
             position: None,
             timestamp: Some(timestamp),
             duplicate: false,
+            deduplicated: false,
         });
         let _ = self.answers.send(Event::Published { token, result }); // the hub is gone
     }

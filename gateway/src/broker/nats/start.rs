@@ -24,6 +24,7 @@ use super::read::{Parts, Reader};
 use super::send::Sender;
 use super::stream::StreamOf;
 use super::subjects::Subjects;
+use super::work::{Keeper, Wanted};
 use crate::broker::Partition;
 use crate::config::watch::files::Next;
 use crate::config::{Channel, Nats as Spec};
@@ -126,6 +127,7 @@ impl Nats {
 
         let mut warm = Vec::new();
         let mut history = None;
+        let mut work = None;
         if let (Some(of), Some(reading)) = (channel.history, reading) {
             let (sender, receiver) = watch::channel(of);
             history = Some(sender);
@@ -146,6 +148,23 @@ impl Nats {
                 };
                 tokio::spawn(follower.run());
             }
+            let wanted = Wanted::of(channel);
+            let (sender, receiver) = watch::channel(wanted);
+            work = Some(sender);
+            let (done, told) = oneshot::channel();
+            // Clients that come later than their rule find the publisher waiting for the stream.
+            warm.extend(wanted.map(|_| told));
+            let keeper = Keeper {
+                connection: connection.clone(),
+                jetstream: context(&connection),
+                subjects: subjects.clone(),
+                create: settings.create_stream,
+                gateway: settings.gateway.clone(),
+                wanted: receiver,
+                health: Arc::clone(&health),
+                warm: Some(done),
+            };
+            tokio::spawn(keeper.run());
             let publisher = Publisher {
                 connection: connection.clone(),
                 places: places.clone(),
@@ -217,6 +236,7 @@ impl Nats {
             news,
             read,
             history,
+            work,
             connection,
             health,
             answers,

@@ -22,9 +22,9 @@ use crate::config::{History, Storage};
 use crate::names::{Epoch, Offset};
 
 /// Metadata: the stream's epoch.
-const EPOCH: &str = "linnet-epoch";
+pub const EPOCH: &str = "linnet-epoch";
 /// Metadata: the channel that the stream is of, as prefix/namespace/name.
-const OWNER: &str = "linnet-owner";
+pub const OWNER: &str = "linnet-owner";
 /// How many epochs that follow one another are told from a stream that was made anew.
 const FOLLOWING: usize = 8;
 /// Subjects whose messages are counted at most.
@@ -190,7 +190,8 @@ impl StreamOf {
         .await
     }
 
-    async fn create(&self, jetstream: &Context, history: &History) -> Result<Info, ApiError> {
+    /// What it is made with, with an epoch of its own. The operator makes it with the same.
+    pub fn config(&self, history: &History) -> Config {
         let mut config = Config {
             name: self.name(),
             description: Some(format!(
@@ -212,6 +213,11 @@ impl StreamOf {
             ..Config::default()
         };
         self.adjust(&mut config, history);
+        config
+    }
+
+    async fn create(&self, jetstream: &Context, history: &History) -> Result<Info, ApiError> {
+        let config = self.config(history);
         match call(jetstream, format!("STREAM.CREATE.{}", self.name()), &config).await {
             // Another gateway was first: it drew another epoch.
             Err(error) if error.code == Some(ErrorCode::STREAM_NAME_EXIST) => {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use linnet_crds::{Problems, RealtimeChannel};
 
-use super::super::Channel;
-use super::projection;
+use super::super::{Channel, document, projection};
 
 /// A manifest that this gateway can serve.
 #[derive(Debug, Clone)]
@@ -16,6 +15,17 @@ pub struct Loaded {
     pub(super) text: String,
     pub(super) manifest: RealtimeChannel,
     pub(super) hash: Arc<str>,
+    /// What is not understood and passed over, one a line.
+    pub(super) warning: Option<Arc<str>>,
+}
+
+/// Who wrote the manifest, and so how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// A person: every word must be understood.
+    Person,
+    /// The operator, which may be newer than this gateway: fields that are not known are warnings.
+    Operator,
 }
 
 /// Why a manifest can't be served.
@@ -41,17 +51,28 @@ pub fn read(path: &Path) -> io::Result<String> {
 ///
 /// # Errors
 /// When it can't be read, or everything that is wrong with it.
-pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    check(read(path)?)
+pub fn load(path: &Path, author: Author) -> Result<Loaded, LoadError> {
+    check(read(path)?, author)
 }
 
-pub(super) fn check(text: String) -> Result<Loaded, LoadError> {
-    let manifest = linnet_crds::check(&text)?;
-    let hash = projection::hash(&manifest.spec).into();
+pub(super) fn check(text: String, author: Author) -> Result<Loaded, LoadError> {
+    let (manifest, hash, unknown) = match author {
+        Author::Person => {
+            let manifest = linnet_crds::check(&text)?;
+            let hash = projection::hash(&manifest.spec);
+            (manifest, hash, Vec::new())
+        }
+        Author::Operator => {
+            let (manifest, unknown) = linnet_crds::check_managed(&text)?;
+            (manifest, document::hash(&text), unknown)
+        }
+    };
+    let warning = Problems::none_of(unknown).err();
     Ok(Loaded {
         text,
         manifest,
-        hash,
+        hash: hash.into(),
+        warning: warning.map(|unknown| unknown.to_string().into()),
     })
 }
 
@@ -62,7 +83,13 @@ impl Loaded {
         Arc::new(Channel::compile(&self.manifest))
     }
 
-    /// Hash of what a gateway reads of it.
+    /// What is not understood and passed over, one a line.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Hash of what a gateway reads of it; of its text where the operator wrote it.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash

@@ -28,9 +28,9 @@ impl Scene {
         let path = folder.path().join("channel.yaml");
         std::fs::write(&path, SMALLEST).unwrap();
         let (sender, applied) = channel();
-        let loaded = manifest::load(&path).unwrap();
+        let loaded = manifest::load(&path, Author::Person).unwrap();
         let apply = move |channel| sender.send(channel).unwrap();
-        let watched = watch(path.clone(), loaded, apply).unwrap();
+        let watched = watch(path.clone(), Author::Person, loaded, apply).unwrap();
         Self {
             _folder: folder,
             path,
@@ -84,9 +84,14 @@ fn an_error_is_shown_and_gone_with_its_cause() {
 fn a_file_that_cannot_be_served_is_told_with_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("channel.yaml");
-    assert!(matches!(manifest::load(&path), Err(LoadError::Read(_))));
+    assert!(matches!(
+        manifest::load(&path, Author::Person),
+        Err(LoadError::Read(_))
+    ));
     std::fs::write(&path, format!("{SMALLEST}  console: 1\n  broker: {{}}\n")).unwrap();
-    let error = manifest::load(&path).unwrap_err().to_string();
+    let error = manifest::load(&path, Author::Person)
+        .unwrap_err()
+        .to_string();
     assert!(error.lines().count() >= 2, "{error}");
     assert!(error.contains("line 8: spec.console"), "{error}");
 }

@@ -7,16 +7,18 @@ use linnet_crds::RealtimeChannel;
 
 use super::super::Channel;
 use super::Status;
-use super::manifest::{LoadError, Loaded, check};
+use super::manifest::{Author, LoadError, Loaded, check};
 
 /// Follows the file's contents; the last good one is in force.
 #[derive(Debug)]
 pub(super) struct Tracker {
     /// What the gateway was started with, where that can't change while it runs.
     started: RealtimeChannel,
+    author: Author,
     hash: Arc<str>,
     seen: Seen,
     error: Option<Arc<str>>,
+    warning: Option<Arc<str>>,
 }
 
 /// The file as it was at the last look.
@@ -43,9 +45,11 @@ pub(super) enum Change {
 }
 
 impl Tracker {
-    pub(super) fn new(loaded: Loaded) -> Self {
+    pub(super) fn new(loaded: Loaded, author: Author) -> Self {
         Self {
+            author,
             hash: loaded.hash().into(),
+            warning: loaded.warning.clone(),
             started: loaded.manifest,
             seen: Seen::Content(loaded.text),
             error: None,
@@ -56,6 +60,7 @@ impl Tracker {
         Status {
             hash: Arc::clone(&self.hash),
             error: self.error.clone(),
+            warning: self.warning.clone(),
         }
     }
 
@@ -69,7 +74,9 @@ impl Tracker {
             return None;
         }
         self.seen = seen;
-        match read.map_err(LoadError::from).and_then(check) {
+        let author = self.author;
+        let checked = read.map_err(LoadError::from);
+        match checked.and_then(|text| check(text, author)) {
             Err(error) => {
                 self.error = Some(error.to_string().into());
                 Some(Change::Refused(error))
@@ -84,6 +91,7 @@ impl Tracker {
     fn take(&mut self, loaded: Loaded) -> Change {
         let mut manifest = loaded.manifest;
         let at_restart = self.keep_what_needs_a_restart(&mut manifest);
+        self.warning = loaded.warning;
         // The name is no part of the hash, so a change of it alone is worth its warning.
         if *self.hash == *loaded.hash && at_restart.is_empty() {
             return Change::Same;
@@ -141,7 +149,8 @@ mod tests {
     use super::*;
 
     fn tracker() -> Tracker {
-        Tracker::new(check(SMALLEST.into()).unwrap())
+        let person = Author::Person;
+        Tracker::new(check(SMALLEST.into(), person).unwrap(), person)
     }
 
     fn with(more: &str) -> String {
@@ -258,5 +267,21 @@ mod tests {
             before.hash,
             "the hash is the manifest's"
         );
+    }
+
+    #[test]
+    fn a_field_that_only_a_newer_operator_knows_is_a_warning_of_its_gateways() {
+        let author = Author::Operator;
+        let mut tracker = Tracker::new(check(SMALLEST.into(), author).unwrap(), author);
+        assert_eq!(tracker.status().warning, None);
+        let newer = with("limits: {messageSize: 1Ki, messagesPerMoon: 3}");
+        let (channel, _) = applied(tracker.observe(Ok(newer.clone())));
+        assert_eq!(channel.limits.message_size, 1024);
+        let status = tracker.status();
+        assert_eq!(status.error, None);
+        assert!(status.warning.unwrap().contains("messagesPerMoon"));
+        assert_eq!(*status.hash, crate::config::document::hash(&newer));
+        tracker.observe(Ok(SMALLEST.into()));
+        assert_eq!(tracker.status().warning, None);
     }
 }

@@ -41,9 +41,9 @@ fn login(files: &[(&str, &str)]) -> (TempDir, Credentials) {
 }
 
 fn auth(folder: &TempDir) -> Auth {
-    let folder = folder.path().join("n");
-    let login = read_login(&folder).unwrap();
-    login.auth(b"nonce", &folder).unwrap()
+    let source = Source::Folder(folder.path().join("n"));
+    let login = read_login(&source).unwrap();
+    login.auth(b"nonce", &source).unwrap()
 }
 
 fn creds_file(pair: &nkeys::KeyPair) -> String {
@@ -220,5 +220,74 @@ fn the_kubelets_swap_is_told_once_and_only_where_the_content_differs_and_can_be_
     assert!(
         changes.recv_timeout(Duration::from_secs(1)).is_err(),
         "once"
+    );
+}
+
+/// The Secret `n` as the API server gives it.
+fn held(files: &[(&str, &str)]) -> Credentials {
+    let keys = files
+        .iter()
+        .map(|(key, content)| ((*key).to_owned(), content.as_bytes().to_vec()));
+    let secrets = [("n".to_owned(), keys.collect())].into();
+    Credentials::held(&manifest(Some("n"), Some((Some("n"), Some("n")))), &secrets)
+}
+
+#[test]
+fn a_secret_that_is_held_says_the_same_as_its_folder() {
+    let (certificate, key) = certificate();
+    let files = [
+        ("token", SECRET),
+        ("ca.crt", certificate.as_str()),
+        ("tls.crt", certificate.as_str()),
+        ("tls.key", key.as_str()),
+    ];
+    let held = held(&files);
+    let folder = secrets(&files.map(|(key, content)| match key {
+        "token" => ("n/token", content),
+        "ca.crt" => ("n/ca.crt", content),
+        "tls.crt" => ("n/tls.crt", content),
+        _ => ("n/tls.key", content),
+    }));
+    let spec = manifest(Some("n"), Some((Some("n"), Some("n"))));
+    let mounted = Credentials::new(&spec, Some(folder.path())).unwrap();
+    assert_eq!(held.check().unwrap(), mounted.check().unwrap());
+    held.held_options().unwrap();
+    assert!(!format!("{held:?}").contains(SECRET));
+}
+
+#[test]
+fn a_held_secret_that_can_not_be_used_is_named_with_its_key() {
+    let (certificate, key) = certificate();
+    let whole = [
+        ("token", "t"),
+        ("ca.crt", certificate.as_str()),
+        ("tls.crt", certificate.as_str()),
+        ("tls.key", key.as_str()),
+    ];
+    for (missing, words) in [
+        ("token", "n holds none of nats.creds"),
+        ("ca.crt", "n/ca.crt can't be read"),
+        ("tls.key", "n/tls.key can't be read"),
+    ] {
+        let files: Vec<_> = whole
+            .into_iter()
+            .filter(|(key, _)| *key != missing)
+            .collect();
+        let error = held(&files).check().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let broken = whole.map(|(key, content)| match key {
+        "ca.crt" => (key, "no certificate"),
+        _ => (key, content),
+    });
+    let error = held(&broken).held_options().unwrap_err().to_string();
+    assert!(
+        error.contains("n/ca.crt is not a list of certificates"),
+        "{error}"
+    );
+    let none = Credentials::held(&manifest(Some("n"), None), &BTreeMap::new());
+    assert!(
+        none.check().is_err(),
+        "a Secret that is not there has no keys"
     );
 }

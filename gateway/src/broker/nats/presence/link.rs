@@ -3,7 +3,7 @@
 //! Leases are read with a watch of the library, which notices late when it was lost and begins again out of sight. So it
 //! is made anew at each connection, and whenever a renewal that the server has confirmed does not show in it.
 
-mod bucket;
+pub mod bucket;
 mod leases;
 
 use std::time::Duration;
@@ -83,12 +83,7 @@ impl Link {
             alive: state.alive(),
             lease: Err(LeaseError::Disconnected),
         });
-        let bucket = Bucket::new(
-            client.clone(),
-            subjects.presence_bucket(),
-            replicas,
-            config.lease,
-        );
+        let bucket = Bucket::new(client.clone(), subjects, replicas, config.lease);
         let task = Task {
             client,
             subjects: subjects.clone(),

@@ -11,12 +11,13 @@ use crate::names::{Epoch, Offset};
 
 /// How long a publish may take in all.
 const DEADLINE: Duration = Duration::from_secs(5);
+
 /// A message for a stream.
 #[derive(Debug)]
 pub struct Job {
     /// Names the answer.
     pub token: Token,
-    /// Whose stream.
+    /// Whose stream; [`WORK`](crate::broker::nats::health::WORK) for the work queue's.
     pub partition: u16,
     /// Where it goes.
     pub subject: String,

@@ -11,11 +11,14 @@ use async_nats::jetstream::context::{
     GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind, RequestError,
     RequestErrorKind,
 };
-use async_nats::jetstream::kv::{Config, Watch};
+use async_nats::jetstream::kv::{Store, Watch};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
 
 use crate::broker::nats::presence::entry::Incarnation;
+use crate::broker::nats::stream::OWNER;
+use crate::broker::nats::subjects::Subjects;
 
 /// How long the server has to answer: renewals come often, and one that takes longer will be tried again.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -59,56 +62,83 @@ pub(super) enum Renewal {
     Failed(LeaseError),
 }
 
+/// The stream behind the bucket of a channel (NATS ADR-8), as gateways and the operator make it. The library's own call
+/// has no metadata, so nothing would say whose it is.
+pub fn config(subjects: &Subjects, replicas: u8, lease: Duration) -> Config {
+    let bucket = subjects.presence_bucket();
+    Config {
+        name: stream(&bucket),
+        description: Some("Linnet: which gateways live".into()),
+        subjects: vec![format!("$KV.{bucket}.>")],
+        max_messages_per_subject: 1,
+        num_replicas: usize::from(replicas.max(1)),
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
+        allow_message_ttl: true,
+        subject_delete_marker_ttl: Some(lease * MARKED),
+        metadata: [(OWNER.to_owned(), subjects.owner())].into(),
+        ..Config::default()
+    }
+}
+
+/// The stream behind a bucket.
+fn stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
 /// The bucket of a channel.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     context: Context,
     name: String,
-    replicas: u8,
+    /// What it is made with.
+    config: Config,
     lease: Duration,
 }
 
 impl Bucket {
-    pub fn new(client: Client, name: String, replicas: u8, lease: Duration) -> Self {
+    pub fn new(client: Client, subjects: &Subjects, replicas: u8, lease: Duration) -> Self {
         Self {
             context: ContextBuilder::new().timeout(ANSWER).build(client),
-            name,
-            replicas,
+            name: subjects.presence_bucket(),
+            config: config(subjects, replicas, lease),
             lease,
         }
     }
 
     /// Watches all leases, beginning with those that are there. Makes the bucket if it is missing.
     pub async fn open(&self) -> Result<Watch, LeaseError> {
-        let found = self.context.get_stream(format!("KV_{}", self.name)).await;
-        let store = match found {
-            Ok(stream) if !stream.cached_info().config.allow_message_ttl => {
-                return Err(LeaseError::Misconfigured(self.name.clone()));
-            }
-            Ok(_) => {
-                let store = self.context.get_key_value(&self.name).await;
-                store.map_err(|error| cause(&error))?
-            }
+        let found = self.context.get_stream(stream(&self.name)).await;
+        match found {
+            Ok(stream) => self.check(&stream.cached_info().config)?,
             Err(error) if is_missing(&error) => self.create().await?,
             Err(error) => return Err(cause(&error)),
-        };
-        let watch = store.watch_with_history(">").await;
+        }
+        let watch = self.store().await?.watch_with_history(">").await;
         watch.map_err(|error| cause(&error))
     }
 
-    async fn create(&self) -> Result<async_nats::jetstream::kv::Store, LeaseError> {
-        let config = Config {
-            bucket: self.name.clone(),
-            description: "Linnet: which gateways live".into(),
-            history: 1,
-            num_replicas: self.replicas.into(),
-            limit_markers: Some(self.lease * MARKED),
-            ..Config::default()
-        };
-        let created = self.context.create_key_value(config).await;
-        let store = created.map_err(|error| cause(&error))?;
+    async fn create(&self) -> Result<(), LeaseError> {
+        let created = self.context.create_stream(self.config.clone()).await;
+        let stream = created.map_err(|error| cause(&error))?;
+        // A server that is too old passes over what it does not know.
+        self.check(&stream.cached_info().config)?;
         tracing::info!(bucket = self.name, "made the bucket of leases");
-        Ok(store)
+        Ok(())
+    }
+
+    fn check(&self, config: &Config) -> Result<(), LeaseError> {
+        match config.allow_message_ttl {
+            true => Ok(()),
+            false => Err(LeaseError::Misconfigured(self.name.clone())),
+        }
+    }
+
+    async fn store(&self) -> Result<Store, LeaseError> {
+        let store = self.context.get_key_value(&self.name).await;
+        store.map_err(|error| cause(&error))
     }
 
     /// Renews a lease whose key has `revision`, or creates it where that is 0. The library's own `update` and `create`

@@ -1,4 +1,4 @@
-//! What a gateway reads of a spec, and a hash of it (DESIGN §4, Live configuration).
+//! What a gateway reads of a spec, and a hash of it.
 
 use std::fmt::Write;
 
@@ -18,17 +18,26 @@ const OPERATORS: &[&[&str]] = &[
     &["expose", "ingress"],
     &["expose", "httpRoute"],
     &["networkPolicy"],
-    &["history", "storage"],
     &["history", "replicas"],
-    &["history", "partitions"],
     &["history", "deletionPolicy"],
+    &["workers", "partitions"],
 ];
+
+/// Fields that gateways read once and that never change after.
+const IMMUTABLE: &[&[&str]] = &[&["history", "storage"], &["history", "partitions"]];
 
 /// 64 bits of SHA-256, in hex: enough to tell the configurations of one channel apart, and short
 /// enough to compare by eye.
 pub(super) fn hash(spec: &RealtimeChannelSpec) -> String {
     let mut text = String::new();
-    canonical(&projection(spec), &mut text);
+    let mut value = projection(spec);
+    remove(IMMUTABLE, &mut value);
+    canonical(&value, &mut text);
+    digest(&text)
+}
+
+/// The first 64 bits of the text's SHA-256, in hex.
+pub(super) fn digest(text: &str) -> String {
     let mut hash = String::with_capacity(16);
     for byte in &Sha256::digest(text)[..8] {
         // Writing to a string can't fail.
@@ -38,20 +47,24 @@ pub(super) fn hash(spec: &RealtimeChannelSpec) -> String {
 }
 
 /// The spec with all defaults written out, without what gateways don't read.
-fn projection(spec: &RealtimeChannelSpec) -> Value {
+pub(super) fn projection(spec: &RealtimeChannelSpec) -> Value {
     // A spec has string keys and finite numbers only, so it has a JSON form.
     let mut value = serde_json::to_value(spec).unwrap_or_default();
-    for path in OPERATORS {
+    remove(OPERATORS, &mut value);
+    value
+}
+
+fn remove(fields: &[&[&str]], value: &mut Value) {
+    for path in fields {
         if let [parents @ .., field] = path {
             let section = parents
                 .iter()
-                .try_fold(&mut value, |section, name| section.get_mut(name));
+                .try_fold(&mut *value, |section, name| section.get_mut(name));
             if let Some(Value::Object(section)) = section {
                 section.remove(*field);
             }
         }
     }
-    value
 }
 
 /// JSON with sorted keys and no spaces, whatever order `serde_json` was built to keep.

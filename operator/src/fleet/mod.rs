@@ -1,0 +1,13 @@
+//! How many gateways a channel has in this pass, and which pod template: what `scaling` and `rollout` say of what was
+//! observed, put together. `decide` is pure; `mark` writes which pods go first.
+
+mod decide;
+mod mark;
+mod pods;
+
+pub use decide::{Fleets, Verdict};
+pub use mark::{Mark, mark};
+pub use pods::remaining;
+
+#[cfg(test)]
+mod tests;
