@@ -95,6 +95,7 @@ impl Gateway {
             LinkEvent::Left { topic, connection } => {
                 assert!(self.view.remove(&(topic, connection)).is_some());
             }
+            LinkEvent::Watching(_) => {}
         }
         event
     }
