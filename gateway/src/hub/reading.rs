@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::command::Address;
 use super::delivery::{Answer, Outlet};
-use super::presence::PAGE_MEMBERS;
+use super::presence::{PAGE_MEMBERS, Presence};
 use super::ring::{PAGE_BYTES, PAGE_MESSAGES, Page, read_page};
 use super::state::{Hub, Pending};
 use crate::broker::{Broker, Member, Range, Request, Token};
@@ -123,21 +123,25 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         name: &RoomName,
         after: Option<ConnectionId>,
     ) {
-        let (mode, max_members, presence) = match self.rooms.get(name) {
-            Some(room) => (room.presence_mode, room.max_members, room.presence.as_ref()),
+        let room = self.rooms.get(name);
+        let (mode, max_members) = match room {
+            Some(room) => (room.presence_mode, room.max_members),
             None => {
                 let rule = self.channel.rules.for_room(name.as_str());
-                (rule.presence, rule.max_members, None)
+                (rule.presence, rule.max_members)
             }
         };
         if mode == PresenceMode::Off {
             return self.answer(to, id, Answer::Refused(ErrorCode::NoPresence));
         }
-        if let Some(presence) = presence {
-            let page = presence.snapshot(mode, max_members, after);
+        if let Some(room) = room.filter(|room| room.subscriptions() > 0) {
+            // Frames lead on from what is told here, so it is nothing before the first of them.
+            let page = match &room.presence {
+                Some(presence) => presence.snapshot(mode, max_members, after),
+                None => Presence::default().snapshot(mode, max_members, after),
+            };
             return self.answer(to, id, Answer::Presence(page));
         }
-        // Nobody here is in the room, or the first one has just come.
         let roll = Roll {
             to,
             id,

@@ -172,6 +172,8 @@ impl Nats {
                 topic: Topic::User(user),
                 connection,
             } => self.users.left(&user, connection),
+            LinkEvent::Watching(Topic::User(user)) => self.users.watching(&user),
+            LinkEvent::Watching(Topic::Room(_)) => {}
         }
     }
 

@@ -296,3 +296,15 @@ fn a_join_that_was_under_way_when_the_last_one_left_leaves_nothing_behind() {
     let asked = &stage.hub.broker().requests;
     assert!(matches!(asked[..], [Request::Members { .. }]), "{asked:?}");
 }
+
+#[test]
+fn before_the_first_frame_a_subscriber_is_told_of_nobody_so_that_frames_lead_on_from_it() {
+    let spec = "rooms: [{match: '*', presence: {mode: Full}}]";
+    let mut stage = Stage::manual(channel(spec), &Epoch::random(), 0);
+    let ann = client(0, 1);
+    stage.turn([ann.subscribe("r")]);
+    stage.hub.broker().requests.clear();
+    let said = stage.turn([ann.presence("r", None)]);
+    assert_eq!(lines(&said), ["1 presence 0: 0 members"]);
+    assert!(stage.hub.broker().requests.is_empty());
+}

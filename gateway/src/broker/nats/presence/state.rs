@@ -162,6 +162,8 @@ impl State {
         if !self.telling.watched.insert(topic.clone()) {
             return;
         }
+        let begins = Effect::Tell(News::Watching(topic.clone()));
+        self.telling.effects.push_back(begins);
         for entries in std::iter::once(self.own.entries()).chain(self.peers.entries()) {
             for attendee in entries.of(&topic) {
                 self.telling.joined(&topic, attendee, entries.is_draining());

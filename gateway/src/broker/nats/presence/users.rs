@@ -19,6 +19,8 @@ struct Connections {
     all: HashMap<ConnectionId, UserConnection>,
     /// How many connections this gateway has, told or not.
     open: usize,
+    /// How often the topic was to be watched and that has not begun: what comes before it does is of an earlier watch.
+    awaited: usize,
 }
 
 impl Users {
@@ -26,8 +28,23 @@ impl Users {
     /// watched from now on.
     pub fn connect(&mut self, user: &UserId, connection: ConnectionId) -> bool {
         let of = self.0.entry(user.clone()).or_default();
+        let first = of.open == 0;
         of.open += usize::from(of.here.insert(connection));
-        of.open == 1
+        if first {
+            of.awaited += 1;
+            of.all.clear();
+        }
+        first
+    }
+
+    /// The user's topic is watched from now on.
+    pub fn watching(&mut self, user: &UserId) {
+        if let Some(of) = self.0.get_mut(user) {
+            of.awaited = of.awaited.saturating_sub(1);
+            if of.open == 0 && of.awaited == 0 {
+                self.0.remove(user);
+            }
+        }
     }
 
     /// It is gone. Gives whether it was the user's last one here.
@@ -35,10 +52,13 @@ impl Users {
         let Some(of) = self.0.get_mut(user) else {
             return false;
         };
+        if of.open == 0 {
+            return false;
+        }
         of.here.remove(&connection);
-        of.open = of.open.saturating_sub(1);
+        of.open -= 1;
         let last = of.open == 0;
-        if last {
+        if last && of.awaited == 0 {
             self.0.remove(user);
         }
         last
@@ -52,8 +72,8 @@ impl Users {
         connection: UserConnection,
         max: usize,
     ) -> Vec<ConnectionId> {
-        let Some(of) = self.0.get_mut(user) else {
-            return Vec::new(); // nobody is here any more
+        let Some(of) = self.0.get_mut(user).filter(|of| of.awaited == 0) else {
+            return Vec::new(); // of a watch that is over
         };
         of.all.insert(connection.connection, connection);
         of.take_excess(max)
@@ -113,6 +133,8 @@ mod tests {
         let (mut here, mut there) = (Users::default(), Users::default());
         assert!(here.connect(&ann(), id(1)));
         assert!(there.connect(&ann(), id(2)));
+        here.watching(&ann());
+        there.watching(&ann());
         for users in [&mut here, &mut there] {
             assert!(users.joined(&ann(), at(1, 10), 1).is_empty());
         }
@@ -125,6 +147,7 @@ mod tests {
     fn one_that_drains_or_has_left_makes_room() {
         let mut users = Users::default();
         users.connect(&ann(), id(1));
+        users.watching(&ann());
         users.joined(&ann(), at(1, 10), 2);
         users.joined(&ann(), at(2, 20), 2);
         let draining = UserConnection {
@@ -141,7 +164,9 @@ mod tests {
     fn a_lower_limit_is_applied_to_who_is_there() {
         let mut users = Users::default();
         for (number, at_ms) in [(1, 10), (2, 20)] {
-            users.connect(&ann(), id(number));
+            if users.connect(&ann(), id(number)) {
+                users.watching(&ann());
+            }
             users.joined(&ann(), at(number, at_ms), 2);
         }
         assert_eq!(users.limit(1), [(ann(), id(1))]);
@@ -156,5 +181,20 @@ mod tests {
         assert!(!users.disconnect(&ann(), id(1)));
         assert!(users.disconnect(&ann(), id(2)));
         assert!(!users.disconnect(&ann(), id(2)), "gone already");
+    }
+
+    #[test]
+    fn what_an_earlier_watch_has_told_does_not_count() {
+        let mut users = Users::default();
+        assert!(users.connect(&ann(), id(1)));
+        assert!(users.disconnect(&ann(), id(1)));
+        assert!(users.connect(&ann(), id(2)));
+        users.watching(&ann()); // the first one
+        assert!(users.joined(&ann(), at(8, 80), 1).is_empty());
+        assert!(users.joined(&ann(), at(9, 90), 1).is_empty());
+        users.watching(&ann());
+        assert!(users.joined(&ann(), at(2, 20), 1).is_empty(), "alone");
+        users.disconnect(&ann(), id(2));
+        assert!(users.0.is_empty());
     }
 }

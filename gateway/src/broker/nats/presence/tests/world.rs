@@ -483,7 +483,7 @@ impl World {
                 let owner = self.nodes.iter().find(owns);
                 owner.and_then(|owner| owner.ended)
             }
-            News::Joined { .. } => None,
+            News::Joined { .. } | News::Watching(_) => None,
         };
         self.nodes[node].take(self.now, ended, news);
     }
