@@ -8,8 +8,9 @@ use linnet_crds::status::RealtimeChannelStatus;
 use crate::status::conditions::types;
 
 /// Reasons that are steps on the way: no news to anybody.
-const ON_THE_WAY: [&str; 6] = [
+const ON_THE_WAY: [&str; 7] = [
     "NotApplied",
+    "NoGateways",
     "Pending",
     "NoAnswer",
     "NotAccepted",

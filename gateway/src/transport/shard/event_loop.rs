@@ -297,7 +297,7 @@ impl Shard {
             Command::Arrive(socket, caller) => self.arrive(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
-            Command::Configure(channel) => self.configure(channel),
+            Command::Configure(channel, _waits) => self.configure(channel),
             Command::Drain(window) => self.drain(window),
         }
         self.taken(weight);
