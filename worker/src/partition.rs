@@ -72,10 +72,13 @@ impl<H: Handler> Partition<H> {
     pub async fn work(mut self, connects: impl Fn() -> u64) -> Result<(), String> {
         let begun = connects();
         while !*self.desk.stop.borrow() {
+            let lost = || match connects() == begun {
+                true => Ok(()),
+                false => Err("the connection was lost".to_owned()),
+            };
+            lost()?;
             let answer = self.ask().await?;
-            if connects() != begun {
-                return Err("the connection was lost".to_owned());
-            }
+            lost()?;
             match answer {
                 Answer::Message(delivery) => self.handle(*delivery).await,
                 Answer::Nothing => {}
@@ -138,17 +141,19 @@ impl<H: Handler> Partition<H> {
     async fn handle(&self, delivery: Delivery) {
         let queue = &self.desk.queue;
         let last = delivery.deliveries >= queue.max_deliveries;
+        let gather = (queue.acknowledge / 10).min(GATHER);
+        // Held until the delivery is ended: one that kills the process must not do so before that.
+        let mut _turn = None;
         let outcome = if delivery.deliveries > queue.max_deliveries {
             let before = delivery.deliveries - 1;
             Err(Failure::Dead(format!(
                 "delivered {before} times and never acknowledged: workers died on it, or did not end in time"
             )))
         } else {
-            let gather = (queue.acknowledge / 10).min(GATHER);
-            let turns = &self.turns;
-            let _turn = turns
-                .take(delivery.deliveries, delivery.sequence, gather)
-                .await;
+            let turn = self
+                .turns
+                .take(delivery.deliveries, delivery.sequence, gather);
+            _turn = Some(turn.await);
             let mut kept = delivery.since;
             match self.desk.keep(&delivery, &mut kept).await {
                 Ok(()) => self.run(&delivery, kept).await,

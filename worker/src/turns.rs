@@ -1,9 +1,11 @@
 //! Whose turn it is in this process: messages that were delivered before are handled alone.
 //!
 //! One of them may have killed the process before, and what else was in its hands then came again with it, at the same
-//! time, and would so again and again until it goes to the dead letters too. So each of them runs while no other does, and
-//! who goes first changes with each delivery: by number up, then by number down. Of two that come together the innocent is
-//! the first in one of two rounds, and is done. Who comes later than the others is waited for a little while.
+//! time, and would so again and again until it goes to the dead letters too. So each of them runs while no other does. Who
+//! was delivered more often goes first: an innocent that has been through more than the culprit is done before it, and one
+//! that has been through less sees the culprit reach its last try before itself. Among equals who goes first changes with
+//! each delivery, by number up, then by number down, so that the innocent is the first in one of two rounds. Who comes
+//! later than the others is waited for a little while.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,12 +109,13 @@ impl Drop for Turn {
     }
 }
 
-/// Who was delivered less often goes first; among equals up in one round, down in the next.
+/// Who was delivered more often goes first; among equals up in one round, down in the next.
 fn rank(deliveries: u64, sequence: u64) -> Rank {
-    match deliveries % 2 {
-        0 => (deliveries, sequence),
-        _ => (deliveries, u64::MAX - sequence),
-    }
+    let place = match deliveries % 2 {
+        0 => sequence,
+        _ => u64::MAX - sequence,
+    };
+    (u64::MAX - deliveries, place)
 }
 
 #[cfg(test)]
@@ -152,8 +155,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_delivered_less_often_goes_first() {
-        assert_eq!(order(&[(4, 1), (3, 2), (2, 9)]).await, [9, 2, 1]);
+    async fn who_was_delivered_more_often_goes_first() {
+        assert_eq!(order(&[(3, 2), (2, 9), (4, 1)]).await, [1, 2, 9]);
         assert_eq!(order(&[(2, 1), (1, 5)]).await, [5, 1], "a new one at once");
     }
 
