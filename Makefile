@@ -1,6 +1,7 @@
 # What a person does often. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run run-limits run-worker test test-quick test-system test-interop test-conformance test-browser test-js bench check fmt generate clean
+.PHONY: help run run-limits run-worker test test-quick test-system test-interop test-conformance test-browser test-js test-chart \
+	test-cluster bench check fmt generate images cluster cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +36,21 @@ test-browser: ## the console page in Chromium; screenshots in tests/artifacts
 test-js: ## the JavaScript client
 	tests/run js
 
+test-chart: ## the Helm chart, without a cluster
+	tests/run chart
+
+test-cluster: ## everything together on a real cluster, which is brought up
+	tests/run cluster
+
+cluster: ## a Kubernetes to try things on: kind, or one node without Docker
+	tests/cluster/cluster up
+
+cluster-down: ## remove it
+	tests/cluster/cluster down
+
+images: ## build the images, and load them into the cluster if it is up
+	tests/cluster/images
+
 bench: ## ratios against references measured in the same run
 	bench/run
 
@@ -44,8 +60,9 @@ check: ## is a manifest right? make check FILE=examples/chat.yaml
 fmt: ## format all Rust code
 	cargo fmt --all
 
-generate: ## write crds/realtimechannels.yaml anew from the types
+generate: ## write anew what is made from something else: the definition, the chart's copy, its table of values
 	cargo run --quiet -p linnet-crds --bin generate
+	charts/generate
 
 clean: ## remove everything that was built or fetched
 	cargo clean

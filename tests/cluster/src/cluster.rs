@@ -1,0 +1,60 @@
+//! Which cluster the tests use.
+
+use std::env;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::door::Door;
+
+const HOW: &str = "There is no cluster to test on. `tests/run cluster` does everything. For single tests: \
+                   `tests/cluster/cluster up`, then `eval \"$(tests/cluster/cluster env)\"`.";
+
+/// The cluster that `tests/cluster/cluster env` describes.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    http: SocketAddr,
+    https: SocketAddr,
+    certificate: PathBuf,
+}
+
+impl Cluster {
+    /// Reads the environment.
+    ///
+    /// # Panics
+    /// When it names no cluster.
+    #[must_use]
+    pub fn current() -> Self {
+        let of = |name| env::var(name).unwrap_or_else(|_| panic!("{name} is not set. {HOW}"));
+        Self {
+            http: of("LINNET_CLUSTER_HTTP").parse().unwrap(),
+            https: of("LINNET_CLUSTER_HTTPS").parse().unwrap(),
+            certificate: of("LINNET_CLUSTER_CA").into(),
+        }
+    }
+
+    /// The ingress's way in for `host`, without TLS.
+    #[must_use]
+    pub fn http(&self, host: &str) -> Door {
+        Door::http(self.http, host)
+    }
+
+    /// The same with TLS, where the certificate in the file `trusted` is the only one trusted.
+    #[must_use]
+    pub fn https(&self, host: &str, trusted: &Path) -> Door {
+        Door::https(self.https, host, trusted)
+    }
+
+    /// The certificate of the Gateway `projectcontour/contour`, for `*.linnet.localhost`.
+    #[must_use]
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+}
+
+/// A file of the repository.
+#[must_use]
+pub fn file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
+}

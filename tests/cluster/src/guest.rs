@@ -1,0 +1,111 @@
+//! A client of a channel, outside the cluster, that speaks `linnet.v1.json`.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::door::{Door, Stream};
+use crate::wait::{STEP, until, within};
+
+/// A client that came in through a [`Door`].
+pub struct Guest {
+    socket: WebSocketStream<Box<dyn Stream>>,
+    /// The gateway's greeting.
+    pub connected: Value,
+    last_id: u64,
+    aside: Vec<Value>,
+}
+
+impl Guest {
+    /// Comes in and awaits the greeting. Asks again while the ingress knows no gateway yet: it learns of them a little
+    /// after the channel is Ready.
+    ///
+    /// # Panics
+    /// When that did not succeed in time.
+    pub async fn enter(door: &Door) -> Self {
+        until(("a gateway behind", door.url()), || Self::try_enter(door)).await
+    }
+
+    async fn try_enter(door: &Door) -> Option<Self> {
+        let mut request = format!("{}/ws", door.url()).into_client_request().unwrap();
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", "linnet.v1.json".parse().unwrap());
+        let stream = door.connect().await.ok()?;
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .ok()?;
+        let mut guest = Self {
+            socket,
+            connected: Value::Null,
+            last_id: 0,
+            aside: Vec::new(),
+        };
+        guest.connected = guest.frame().await;
+        assert_eq!(guest.connected["type"], "connected", "{}", guest.connected);
+        Some(guest)
+    }
+
+    /// Name of the gateway that serves this client.
+    #[must_use]
+    pub fn gateway(&self) -> &str {
+        self.connected["gateway"].as_str().unwrap()
+    }
+
+    /// Subscribes to `room`.
+    pub async fn subscribe(&mut self, room: &str) {
+        self.request(json!({"type": "subscribe", "room": room}))
+            .await;
+    }
+
+    /// Publishes `data` in `room`, and returns when the gateway has acknowledged it.
+    pub async fn publish(&mut self, room: &str, data: &Value) {
+        self.request(json!({"type": "publish", "room": room, "data": data}))
+            .await;
+    }
+
+    /// The data of the next message; frames of other types are passed over.
+    pub async fn message(&mut self) -> Value {
+        loop {
+            let frame = match self.aside.is_empty() {
+                false => self.aside.remove(0),
+                true => self.frame().await,
+            };
+            if frame["type"] == "message" {
+                return frame["data"].clone();
+            }
+        }
+    }
+
+    async fn request(&mut self, mut request: Value) {
+        self.last_id += 1;
+        request["id"] = json!(self.last_id);
+        let text = Message::text(request.to_string());
+        within("a write", STEP, self.socket.send(text))
+            .await
+            .unwrap();
+        loop {
+            let frame = self.frame().await;
+            if frame["id"] == request["id"] {
+                assert_eq!(frame["type"], "ack", "{request} was answered by {frame}");
+                return;
+            }
+            self.aside.push(frame);
+        }
+    }
+
+    async fn frame(&mut self) -> Value {
+        within("a frame", STEP, async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    other => panic!("expected a text frame, got {other:?}"),
+                }
+            }
+        })
+        .await
+    }
+}

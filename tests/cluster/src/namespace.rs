@@ -1,0 +1,47 @@
+//! A namespace for one test.
+
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::kubectl::Kubectl;
+
+/// A namespace in which Pod Security `restricted` is enforced. Its deletion begins when this is dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one; its name begins with `purpose`.
+    pub async fn create(purpose: &str) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let name = format!("{purpose}-{:x}", now.as_millis() & 0xffff_ffff);
+        let manifest = format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: \
+             {{linnet.dev/test: '', pod-security.kubernetes.io/enforce: restricted}}}}}}"
+        );
+        Kubectl::new("default").apply(&manifest).await;
+        Self { name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// kubectl in it.
+    #[must_use]
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(&self.name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("kubectl")
+            .args(["delete", "namespace", &self.name, "--wait=false"])
+            .stdout(Stdio::null())
+            .status();
+    }
+}
