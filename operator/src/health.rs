@@ -88,7 +88,9 @@ async fn metrics(
         objects: health.objects(),
         leads: health.leadership.is_leading(),
     };
-    let text = exposition.text().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let text = exposition
+        .text()
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
 }
 
@@ -119,8 +121,14 @@ mod tests {
     #[tokio::test]
     async fn a_standby_is_ready_and_says_who_leads() {
         let standby = Leadership::of(None, Some(Some("other_1")));
-        assert_eq!(ask(standby, "/readyz").await, (200, "standing by: other_1 leads\n".into()));
-        assert_eq!(ask(Leadership::alone(), "/readyz").await, (200, "leading\n".into()));
+        assert_eq!(
+            ask(standby, "/readyz").await,
+            (200, "standing by: other_1 leads\n".into())
+        );
+        assert_eq!(
+            ask(Leadership::alone(), "/readyz").await,
+            (200, "leading\n".into())
+        );
     }
 
     #[tokio::test]

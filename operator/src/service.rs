@@ -138,11 +138,19 @@ impl Service {
     }
 
     fn campaign(&self) -> Campaign {
-        let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+        let host = || {
+            std::env::var("HOSTNAME")
+                .ok()
+                .filter(|name| !name.is_empty())
+        };
         Campaign {
             lease: self.lease.clone(),
             namespace: self.namespace.clone(),
-            pod: self.pod.clone().or_else(host).unwrap_or_else(|| names::OPERATOR.into()),
+            pod: self
+                .pod
+                .clone()
+                .or_else(host)
+                .unwrap_or_else(|| names::OPERATOR.into()),
             terms: Terms::default(),
         }
     }

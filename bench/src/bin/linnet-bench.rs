@@ -13,7 +13,7 @@ use linnet_bench::{
 #[derive(Parser)]
 struct Arguments {
     /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. These need a nats-server and
-    /// are run by name only: nats-latency, nats-publish, nats-foreign.
+    /// are run by name only: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
     #[arg(long)]

@@ -15,8 +15,8 @@ use crate::build::{build, config_map, deployment};
 use crate::dereference::{Live, Observed, dereference};
 use crate::status::conditions::{self, types};
 use crate::status::{self, Draft, Facts, Truth};
-use crate::{fleet, live, streams};
 use crate::validate::{Rejection, Validated, validate};
+use crate::{fleet, live, streams};
 
 /// Why a pass did not do all it was to. It is tried again.
 #[derive(Debug, thiserror::Error)]

@@ -46,7 +46,9 @@ pub(super) fn counts(pod: &Pod) -> bool {
 pub fn remaining(pods: &[Pod], now: Timestamp) -> usize {
     let there = pods.iter().filter(|pod| counts(pod));
     let there = there.map(|one| self::pod(one, None));
-    there.filter(|pod| pod.going_until.is_none() || pod.is_going(now)).count()
+    there
+        .filter(|pod| pod.going_until.is_none() || pod.is_going(now))
+        .count()
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -90,10 +90,15 @@ impl Metrics {
     }
 
     pub(super) fn durations(&self) -> MutexGuard<'_, Durations> {
-        self.durations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.durations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn nats(&self) -> BTreeMap<String, u64> {
-        self.nats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.nats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

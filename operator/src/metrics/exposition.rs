@@ -96,7 +96,8 @@ impl Collector for Exposition {
             MetricType::Counter,
         )?;
         for (reason, count) in self.metrics.nats() {
-            ConstCounter::new(count).encode(family.encode_family(&[("reason", reason.as_str())])?)?;
+            ConstCounter::new(count)
+                .encode(family.encode_family(&[("reason", reason.as_str())])?)?;
         }
         Ok(())
     }
@@ -143,12 +144,7 @@ impl Exposition {
     }
 }
 
-fn gauge(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    value: u64,
-) -> fmt::Result {
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)
 }

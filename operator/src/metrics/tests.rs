@@ -31,7 +31,10 @@ fn passes_are_counted_by_outcome_and_time() {
         "linnet_operator_reconcile_duration_seconds_count 3",
         "linnet_operator_leader 1",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
     }
 }
 
@@ -53,7 +56,10 @@ fn channels_are_counted_by_condition() {
         "linnet_operator_channel_conditions{type=\"Ready\",status=\"True\"} 2",
         "linnet_operator_channel_conditions{type=\"Ready\",status=\"False\"} 1",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
     }
 }
 
@@ -63,7 +69,10 @@ fn what_nats_refused_is_counted_by_reason() {
     metrics.nats_failed("Unreachable");
     metrics.nats_failed("Unreachable");
     let text = text(metrics, Objects::default());
-    assert!(text.contains("linnet_operator_nats_errors_total{reason=\"Unreachable\"} 2"), "{text}");
+    assert!(
+        text.contains("linnet_operator_nats_errors_total{reason=\"Unreachable\"} 2"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -44,8 +44,11 @@ impl Server {
         }
         let (code, answer) = match &state.0 {
             Some(lease) => (200, lease.clone()),
-            None => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "",
-                "code": 404})),
+            None => (
+                404,
+                json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "message": "",
+                "code": 404}),
+            ),
         };
         let mut response = Response::new(Body::from(answer.to_string().into_bytes()));
         *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
@@ -117,9 +120,16 @@ async fn a_standby_is_ready_and_asks_for_nothing_but_the_lease() {
     }));
     let operator = start(&server).await;
     until(operator.port, "standing by: other_1 leads").await;
-    assert!(ask(operator.port, "/metrics").await.contains("linnet_operator_leader 0"));
+    assert!(
+        ask(operator.port, "/metrics")
+            .await
+            .contains("linnet_operator_leader 0")
+    );
     let asked = server.asked();
-    assert!(asked.iter().all(|path| path.contains("/leases")), "{asked:?}");
+    assert!(
+        asked.iter().all(|path| path.contains("/leases")),
+        "{asked:?}"
+    );
     operator.stop.send(()).unwrap();
     operator.task.await.unwrap();
     assert_eq!(server.holder(), "other_1");
@@ -132,12 +142,19 @@ async fn a_leader_that_is_told_to_stop_gives_the_lease_back_whatever_hangs() {
     until(operator.port, "leading").await;
     assert!(server.holder().as_str().unwrap().starts_with("me_"));
     let serves = async {
-        while !server.asked().iter().any(|path| path.contains("/deployments")) {
+        while !server
+            .asked()
+            .iter()
+            .any(|path| path.contains("/deployments"))
+        {
             sleep(Duration::from_millis(5)).await;
         }
     };
     timeout(Duration::from_secs(20), serves).await.unwrap();
     operator.stop.send(()).unwrap();
-    timeout(Duration::from_secs(10), operator.task).await.unwrap().unwrap();
+    timeout(Duration::from_secs(10), operator.task)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(server.holder(), Value::Null);
 }

@@ -126,7 +126,12 @@ pub fn again(previous: &[Condition], type_: &'static str) -> Option<Draft> {
         "False" => Truth::False,
         _ => Truth::Unknown,
     };
-    Some(Draft::new(type_, truth, &before.reason, before.message.clone()))
+    Some(Draft::new(
+        type_,
+        truth,
+        &before.reason,
+        before.message.clone(),
+    ))
 }
 
 /// The API server keeps whole seconds.

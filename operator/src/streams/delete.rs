@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DeleteParams, Preconditions};
 use kube::runtime::events::{Event, EventType};
 use kube::{Client, ResourceExt};
-use k8s_openapi::api::apps::v1::Deployment;
 use tokio::time::Instant;
 
 use super::condition::Problem;
@@ -41,7 +41,9 @@ pub async fn delete(
     let names = plan.names();
     let missing = nats.as_ref().and_then(|nats| {
         let needed = read::needed(nats);
-        needed.into_iter().find(|name| matches!(observed.secrets.get(name), Some(None)))
+        needed
+            .into_iter()
+            .find(|name| matches!(observed.secrets.get(name), Some(None)))
     });
     let situation = Situation {
         delete: finalizer::is_wanted(&observed.channel, nats.is_some()),
@@ -153,7 +155,12 @@ fn stays(warning: &Warning) -> Event {
 fn left(observed: &Observed) -> Option<Event> {
     let left = tend::recorded(observed).left;
     let stays: Vec<_> = left.iter().map(ToString::to_string).collect();
-    let note = || format!("streams on brokers that it had before stay: {}", stays.join("; "));
+    let note = || {
+        format!(
+            "streams on brokers that it had before stay: {}",
+            stays.join("; ")
+        )
+    };
     (!stays.is_empty()).then(|| warn("StreamsStay", note()))
 }
 

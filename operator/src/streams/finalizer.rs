@@ -14,7 +14,11 @@ pub const FINALIZER: &str = "realtime.linnet.dev/streams";
 
 /// Whether the channel is to be kept until its streams are deleted; `broker`: it has one.
 pub(super) fn is_wanted(channel: &RealtimeChannel, broker: bool) -> bool {
-    let policy = channel.spec.history.as_ref().map(|history| history.deletion_policy);
+    let policy = channel
+        .spec
+        .history
+        .as_ref()
+        .map(|history| history.deletion_policy);
     broker && policy == Some(DeletionPolicy::Delete)
 }
 
@@ -27,7 +31,11 @@ pub(super) fn is_there(channel: &RealtimeChannel) -> bool {
 ///
 /// # Errors
 /// What the API server says, also when somebody else has changed the channel: it is tried again then.
-pub async fn settle(client: &Client, channel: &mut RealtimeChannel, wanted: bool) -> kube::Result<()> {
+pub async fn settle(
+    client: &Client,
+    channel: &mut RealtimeChannel,
+    wanted: bool,
+) -> kube::Result<()> {
     if is_there(channel) == wanted {
         return Ok(());
     }
@@ -47,7 +55,10 @@ pub async fn settle(client: &Client, channel: &mut RealtimeChannel, wanted: bool
         field_manager: Some(names::OPERATOR.into()),
         ..PatchParams::default()
     };
-    match api.patch_metadata(&channel.name_any(), &params, &Patch::Merge(patch)).await {
+    match api
+        .patch_metadata(&channel.name_any(), &params, &Patch::Merge(patch))
+        .await
+    {
         Ok(written) => {
             channel.metadata.resource_version = written.metadata.resource_version;
             channel.metadata.finalizers = written.metadata.finalizers;

@@ -51,7 +51,13 @@ impl Streams {
     }
 
     /// The orphans that were found, where `plan` on the servers `urls` was in order not long ago.
-    pub(super) fn known(&self, uid: &str, urls: &[String], plan: &Plan, now: Instant) -> Option<Vec<String>> {
+    pub(super) fn known(
+        &self,
+        uid: &str,
+        urls: &[String],
+        plan: &Plan,
+        now: Instant,
+    ) -> Option<Vec<String>> {
         let seen = self.seen();
         let seen = seen.get(uid)?;
         let fresh = now.duration_since(seen.at) < GOOD && seen.asked == what(urls, plan);
@@ -59,7 +65,14 @@ impl Streams {
     }
 
     /// All is in order.
-    pub(super) fn good(&self, uid: &str, urls: &[String], plan: &Plan, orphans: Vec<String>, now: Instant) {
+    pub(super) fn good(
+        &self,
+        uid: &str,
+        urls: &[String],
+        plan: &Plan,
+        orphans: Vec<String>,
+        now: Instant,
+    ) {
         let seen = Seen {
             asked: what(urls, plan),
             at: now,
@@ -91,7 +104,7 @@ impl Streams {
 /// Tells one plan from another. The epoch that it drew is no part of it.
 fn what(urls: &[String], plan: &Plan) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (urls, &plan.owner).hash(&mut hasher);
+    (urls, &plan.owner, format!("{:?}", plan.workers)).hash(&mut hasher);
     for Asset { config, .. } in &plan.assets {
         (
             &config.name,

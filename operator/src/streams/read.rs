@@ -36,11 +36,17 @@ pub(super) fn needed(nats: &Nats) -> BTreeSet<String> {
 
 /// Whether none of them is known to be missing.
 pub(super) fn are_there(nats: &Nats, found: &Found) -> bool {
-    needed(nats).iter().all(|name| !matches!(found.get(name), Some(None)))
+    needed(nats)
+        .iter()
+        .all(|name| !matches!(found.get(name), Some(None)))
 }
 
 /// Reads them. One that is not there is left out.
-pub(super) async fn secrets(client: &Client, namespace: &str, nats: &Nats) -> kube::Result<Secrets> {
+pub(super) async fn secrets(
+    client: &Client,
+    namespace: &str,
+    nats: &Nats,
+) -> kube::Result<Secrets> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let reads = needed(nats).into_iter().map(|name| {
         let api = api.clone();

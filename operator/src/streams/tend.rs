@@ -136,12 +136,18 @@ async fn ask(
         Ok(broker) => broker,
         Err(error) => return Ok(Err(error.into())),
     };
-    Ok(Keeper::new(&broker, plan).keep().await.map_err(Problem::from))
+    Ok(Keeper::new(&broker, plan)
+        .keep()
+        .await
+        .map_err(Problem::from))
 }
 
-/// The streams of history that are on the broker.
+/// The streams with messages that are on the broker.
 fn history(plan: &Plan, orphans: &[String]) -> Vec<String> {
-    let planned = plan.assets.iter().filter(|asset| asset.kind == Kind::History);
+    let planned = plan
+        .assets
+        .iter()
+        .filter(|asset| asset.kind != Kind::Leases);
     let planned = planned.map(|asset| asset.name().to_owned());
     planned.chain(orphans.iter().cloned()).collect()
 }

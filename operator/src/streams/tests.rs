@@ -19,7 +19,9 @@ fn channel(spec: Value) -> RealtimeChannel {
 
 fn with_default_broker() -> Settings {
     Settings {
-        default_broker: Some(serde_json::from_value(json!({"nats": {"urls": ["nats://default"]}})).unwrap()),
+        default_broker: Some(
+            serde_json::from_value(json!({"nats": {"urls": ["nats://default"]}})).unwrap(),
+        ),
         ..Settings::plain()
     }
 }
@@ -41,8 +43,15 @@ fn a_broker_that_has_everything_is_ready() {
 #[test]
 fn what_was_left_behind_is_named_and_harms_nothing() {
     let draft = condition(Ok(&["o".to_owned()]), &left(), false).unwrap();
-    assert_eq!((draft.truth, draft.reason.as_str()), (Truth::True, "StreamsLeftBehind"));
-    assert!(draft.message.ends_with("o on this broker; s on nats://old"), "{}", draft.message);
+    assert_eq!(
+        (draft.truth, draft.reason.as_str()),
+        (Truth::True, "StreamsLeftBehind")
+    );
+    assert!(
+        draft.message.ends_with("o on this broker; s on nats://old"),
+        "{}",
+        draft.message
+    );
     let draft = condition(Ok(&[]), &left(), true).unwrap();
     assert!(draft.message.contains("its own broker"));
 }
@@ -54,15 +63,24 @@ fn what_nats_says_is_the_reason() {
         why: "refused".into(),
     });
     let draft = condition(Err(&problem), &left(), false).unwrap();
-    assert_eq!((draft.truth, draft.reason.as_str()), (Truth::False, "Unreachable"));
+    assert_eq!(
+        (draft.truth, draft.reason.as_str()),
+        (Truth::False, "Unreachable")
+    );
     assert_eq!(draft.message, "NATS can't be reached at nats://a: refused");
 }
 
 #[test]
 fn only_a_channel_whose_streams_are_to_go_with_it_is_kept_for_them() {
     let wanted = |spec, broker| finalizer::is_wanted(&channel(spec), broker);
-    assert!(wanted(json!({"history": {"deletionPolicy": "Delete"}}), true));
-    assert!(!wanted(json!({"history": {"deletionPolicy": "Delete"}}), false));
+    assert!(wanted(
+        json!({"history": {"deletionPolicy": "Delete"}}),
+        true
+    ));
+    assert!(!wanted(
+        json!({"history": {"deletionPolicy": "Delete"}}),
+        false
+    ));
     assert!(!wanted(json!({"history": {}}), true));
     assert!(!wanted(json!({}), true));
 }
@@ -89,10 +107,16 @@ async fn nats_is_asked_again_after_a_while_or_when_something_else_is_asked_for()
     let again = plan(json!({"history": {}, "console": "Enabled"}));
     let known = streams.known("u", &urls, &again, now + Duration::from_secs(200));
     assert_eq!(known, Some(vec!["o".to_owned()]));
-    assert_eq!(streams.known("u", &urls, &first, now + Duration::from_secs(300)), None);
+    assert_eq!(
+        streams.known("u", &urls, &first, now + Duration::from_secs(300)),
+        None
+    );
     let more = plan(json!({"history": {"maxMessagesPerRoom": 3}}));
     assert_eq!(streams.known("u", &urls, &more, now), None);
-    assert_eq!(streams.known("u", &["nats://b".to_owned()], &first, now), None);
+    assert_eq!(
+        streams.known("u", &["nats://b".to_owned()], &first, now),
+        None
+    );
     streams.bad("u");
     assert_eq!(streams.known("u", &urls, &first, now), None);
 }

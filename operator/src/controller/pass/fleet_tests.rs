@@ -81,7 +81,9 @@ impl Scene {
     fn message(&self) -> String {
         let channel = self.server.get(CHANNEL).unwrap();
         let conditions = channel["status"]["conditions"].as_array().unwrap();
-        let condition = conditions.iter().find(|one| one["type"] == "GatewaysAvailable");
+        let condition = conditions
+            .iter()
+            .find(|one| one["type"] == "GatewaysAvailable");
         condition.unwrap()["message"].as_str().unwrap().to_owned()
     }
 }
@@ -121,15 +123,23 @@ async fn while_a_pod_goes_another_template_waits_and_says_so_but_more_gateways_d
     let template = scene.template();
     let until = Timestamp::now() + jiff::SignedDuration::from_secs(60);
     scene.server.edit(&pod(0), |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!(until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        pod["metadata"]["deletionTimestamp"] =
+            json!(until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     });
     scene.edit(|spec| {
         spec["gateway"] = json!({"env": [{"name": "A", "value": "b"}]});
         spec["replicas"] = json!(4);
     });
     let next = scene.pass().await;
-    assert_eq!((scene.template(), scene.replicas()), (template.clone(), json!(4)));
-    assert!(scene.message().contains("a new pod template waits"), "{}", scene.message());
+    assert_eq!(
+        (scene.template(), scene.replicas()),
+        (template.clone(), json!(4))
+    );
+    assert!(
+        scene.message().contains("a new pod template waits"),
+        "{}",
+        scene.message()
+    );
     assert!(next.unwrap() <= again::HELD);
     scene.server.remove(&pod(0));
     scene.pass().await;
@@ -142,11 +152,19 @@ async fn a_release_waits_for_its_turn() {
     let mut scene = Scene::new().await;
     let template = scene.template();
     scene.context.settings.gateway_image = "linnet-gateway:next".into();
-    let rolling = serde_json::from_value(json!({"spec": {"replicas": 1, "selector": {}, "template": {}}}));
-    scene.context.fleets.resume([("talk/other".to_owned(), &rolling.unwrap())]);
+    let rolling =
+        serde_json::from_value(json!({"spec": {"replicas": 1, "selector": {}, "template": {}}}));
+    scene
+        .context
+        .fleets
+        .resume([("talk/other".to_owned(), &rolling.unwrap())]);
     scene.pass().await;
     assert_eq!(scene.template(), template);
-    assert!(scene.message().contains("a new release waits"), "{}", scene.message());
+    assert!(
+        scene.message().contains("a new release waits"),
+        "{}",
+        scene.message()
+    );
     scene.context.forget("talk/other", None);
     scene.pass().await;
     assert_ne!(scene.template(), template);

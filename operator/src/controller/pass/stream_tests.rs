@@ -72,7 +72,8 @@ impl Scene {
     fn record(&self) -> Value {
         let config_map = self.server.get(CONFIG_MAP).unwrap();
         let text = &config_map["metadata"]["annotations"][crate::names::STREAMS];
-        text.as_str().map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+        text.as_str()
+            .map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
     }
 }
 
@@ -96,7 +97,10 @@ async fn the_finalizer_comes_before_anything_else_and_goes_with_the_policy() {
     let scene = Scene::new(json!({"deletionPolicy": "Delete"}));
     scene.pass().await;
     let first = &scene.server.writes()[0];
-    assert_eq!((&first.method, first.path.as_str()), (&Method::PATCH, CHANNEL));
+    assert_eq!(
+        (&first.method, first.path.as_str()),
+        (&Method::PATCH, CHANNEL)
+    );
     assert_eq!(scene.finalizers(), json!([FINALIZER]));
     scene.edit(|channel| {
         channel["spec"]["history"]["deletionPolicy"] = json!("Retain");
@@ -131,11 +135,28 @@ async fn streams_of_the_broker_before_are_named_for_as_long_as_the_channel_is_th
     for _ in 0..3 {
         scene.pass().await;
         let (status, reason, message) = scene.broker_ready().unwrap();
-        assert_eq!((status.as_str(), reason.as_str()), ("True", "StreamsLeftBehind"));
-        assert!(message.contains("linnet_talk_chat on nats://127.0.0.1:1"), "{message}");
+        assert_eq!(
+            (status.as_str(), reason.as_str()),
+            ("True", "StreamsLeftBehind")
+        );
+        assert!(
+            message.contains("linnet_talk_chat on nats://127.0.0.1:1"),
+            "{message}"
+        );
     }
-    assert_eq!(scene.record()["left"][0]["streams"], json!(["linnet_talk_chat"]));
-    assert_eq!(scene.server.events().iter().filter(|reason| *reason == "StreamsLeftBehind").count(), 1);
+    assert_eq!(
+        scene.record()["left"][0]["streams"],
+        json!(["linnet_talk_chat"])
+    );
+    assert_eq!(
+        scene
+            .server
+            .events()
+            .iter()
+            .filter(|reason| *reason == "StreamsLeftBehind")
+            .count(),
+        1
+    );
 }
 
 /// A channel that is to be deleted with its streams, and has a gateway.
@@ -157,7 +178,10 @@ async fn the_gateways_go_before_the_streams() {
     let scene = deleting().await;
     assert!(scene.pass().await.is_some());
     let writes = scene.server.writes();
-    let writes: Vec<_> = writes.iter().map(|write| (&write.method, write.path.as_str())).collect();
+    let writes: Vec<_> = writes
+        .iter()
+        .map(|write| (&write.method, write.path.as_str()))
+        .collect();
     assert_eq!(writes, [(&Method::DELETE, DEPLOYMENT)]);
     scene.pass().await;
     assert_eq!(scene.server.writes(), [], "the pod is waited for");
@@ -181,7 +205,10 @@ async fn a_broker_that_is_away_is_waited_for_with_a_word_and_then_given_up_with_
 async fn a_secret_that_is_gone_and_a_word_of_a_person_let_a_channel_go_at_once() {
     for (field, value) in [
         ("/spec/broker/nats/credentialsSecretName", json!("gone")),
-        ("/metadata/annotations", json!({crate::names::ABANDON_STREAMS: "true"})),
+        (
+            "/metadata/annotations",
+            json!({crate::names::ABANDON_STREAMS: "true"}),
+        ),
     ] {
         let scene = deleting().await;
         scene.edit(|channel| {
@@ -192,7 +219,10 @@ async fn a_secret_that_is_gone_and_a_word_of_a_person_let_a_channel_go_at_once()
         assert_eq!(scene.finalizers(), json!([]));
         assert_eq!(scene.server.events(), ["StreamsStay"]);
         let others = scene.server.writes();
-        assert!(others.iter().all(|write| write.path == CHANNEL), "{others:?}");
+        assert!(
+            others.iter().all(|write| write.path == CHANNEL),
+            "{others:?}"
+        );
     }
 }
 
