@@ -1,6 +1,6 @@
 # What a person does often. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run run-limits test test-quick test-system test-interop test-conformance test-browser test-js test-chart \
+.PHONY: help run run-limits run-worker test test-quick test-system test-interop test-conformance test-browser test-js test-chart \
 	test-cluster bench check fmt generate images cluster cluster-down clean
 
 help: ## this list
@@ -11,6 +11,9 @@ run: ## serve examples/chat.yaml at http://localhost:8080/
 
 run-limits: ## serve examples/limits.yaml
 	cargo run --release -p linnet-gateway -- examples/limits.yaml
+
+run-worker: ## a chat whose messages go through a worker, with everything that it needs
+	examples/worker/run
 
 test: ## all tests, as CI runs them
 	tests/run all

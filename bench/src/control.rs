@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use mio::Waker;
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Opened, Plan, Published, Publisher, Schedule, Snapshot, Swarm};
+use crate::load::{Opened, Plan, Published, Publisher, Schedule, Since, Snapshot, Swarm};
 
 /// What the load generator can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +23,13 @@ use crate::load::{Opened, Plan, Published, Publisher, Schedule, Snapshot, Swarm}
 pub enum Request {
     /// Open a group of connections.
     Open(Plan),
+    /// Have a group subscribe that was held back.
+    Subscribe {
+        /// Of the answer to `Open`.
+        group: usize,
+        /// Position after which messages are wanted.
+        since: Option<Since>,
+    },
     /// Tell what a group received.
     Snapshot {
         /// Of the answer to `Open`.
@@ -63,6 +70,8 @@ pub enum Reply {
     Opened(Opened),
     /// To `Snapshot` and `Receive`.
     Snapshot(Box<Snapshot>),
+    /// To `Subscribe`: all have asked.
+    Subscribed,
     /// To `Close`.
     Closed,
     /// To `Publish`.
@@ -138,6 +147,10 @@ fn carry_out(
     let request = serde_json::from_str(line).with_context(|| format!("not a request: {line}"))?;
     Ok(Some(match request {
         Request::Open(plan) => Reply::Opened(swarm.open(plan)?),
+        Request::Subscribe { group, since } => {
+            swarm.subscribe(group, since.as_ref())?;
+            Reply::Subscribed
+        }
         Request::Snapshot { group, reset } => {
             Reply::Snapshot(Box::new(swarm.snapshot(group, reset)?))
         }

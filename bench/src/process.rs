@@ -1,5 +1,6 @@
 //! The processes of a measurement, started and asked from here, killed when dropped.
 
+mod load;
 mod nats;
 mod operator;
 
@@ -17,12 +18,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{
-    control::{Reply, Request},
-    load::{Opened, Plan, Published, Schedule, Snapshot},
-    measure, reference,
-};
+use crate::{measure, reference};
 
+pub use load::Load;
 pub use nats::NatsServer;
 pub use operator::Operator;
 
@@ -179,7 +177,7 @@ impl Gateway {
             .context("the gateway named no internal address")?;
         let begun = Instant::now();
         loop {
-            let answer = readiness(internal).unwrap_or_default();
+            let answer = get(internal, "/readyz").unwrap_or_default();
             if answer.starts_with("HTTP/1.1 200") {
                 return Ok(());
             }
@@ -195,13 +193,13 @@ impl Gateway {
     }
 }
 
-/// What `/readyz` answers.
-fn readiness(internal: SocketAddr) -> std::io::Result<String> {
-    let mut socket = TcpStream::connect(internal)?;
+/// What is answered to a `GET` of `path`, head and body.
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(START_TIMEOUT))?;
     write!(
         socket,
-        "GET /readyz HTTP/1.1\r\nHost: {internal}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;
@@ -246,151 +244,6 @@ impl Reference {
     pub fn send(&mut self, send: &reference::Send) -> Result<reference::Sent> {
         self.process.say(send)?;
         self.process.hear()
-    }
-}
-
-/// A running `linnet-bench-load`.
-#[derive(Debug)]
-pub struct Load {
-    process: Process,
-}
-
-impl Load {
-    /// Starts a load generator.
-    pub fn start() -> Result<Self> {
-        Ok(Self {
-            process: Process::start(Command::new(sibling("linnet-bench-load")?))?,
-        })
-    }
-
-    /// Starts a load generator at a priority of its own (nice(1)): 19 gives way to everything else on the same
-    /// cores, a negative one comes first where that is permitted.
-    pub fn start_at_priority(nice: i32) -> Result<Self> {
-        let mut command = Command::new("nice");
-        command
-            .arg(format!("--adjustment={nice}"))
-            .arg(sibling("linnet-bench-load")?);
-        Ok(Self {
-            process: Process::start(command)?,
-        })
-    }
-
-    /// CPU time of the load generator so far.
-    pub fn cpu(&self) -> Result<Duration> {
-        measure::cpu_time(self.process.child.id())
-    }
-
-    /// Opens a group of connections.
-    pub fn open(&mut self, plan: Plan) -> Result<Opened> {
-        match self.ask(&Request::Open(plan))? {
-            Reply::Opened(opened) => Ok(opened),
-            other => unexpected(&other),
-        }
-    }
-
-    /// What a group received.
-    pub fn snapshot(&mut self, group: usize, reset: bool) -> Result<Snapshot> {
-        match self.ask(&Request::Snapshot { group, reset })? {
-            Reply::Snapshot(snapshot) => Ok(*snapshot),
-            other => unexpected(&other),
-        }
-    }
-
-    /// Closes a group.
-    pub fn close(&mut self, group: usize) -> Result<()> {
-        match self.ask(&Request::Close { group })? {
-            Reply::Closed => Ok(()),
-            other => unexpected(&other),
-        }
-    }
-
-    /// Publishes by a schedule and waits for the end.
-    pub fn publish(
-        &mut self,
-        address: SocketAddr,
-        room: &str,
-        schedule: Schedule,
-    ) -> Result<Published> {
-        self.begin_publish(address, room, schedule)?;
-        self.published()
-    }
-
-    /// Starts to publish; [`published`](Self::published) waits for the end.
-    pub fn begin_publish(
-        &mut self,
-        address: SocketAddr,
-        room: &str,
-        schedule: Schedule,
-    ) -> Result<()> {
-        self.process.say(&Request::Publish {
-            address,
-            room: room.to_owned(),
-            schedule,
-        })
-    }
-
-    /// The end of what [`begin_publish`](Self::begin_publish) started.
-    pub fn published(&mut self) -> Result<Published> {
-        match self.process.hear()? {
-            Reply::Published(published) => Ok(published),
-            other => unexpected(&other),
-        }
-    }
-
-    /// Waits until a group has received `messages` and `pings` in all since the last reset, or nothing more comes for
-    /// 3 s, and says what it received.
-    pub fn receive(&mut self, group: usize, messages: u64, pings: u64) -> Result<Snapshot> {
-        let request = Request::Receive {
-            group,
-            messages,
-            pings,
-        };
-        match self.ask(&request)? {
-            Reply::Snapshot(snapshot) if snapshot.failed > 0 => bail!(
-                "{} connections failed: {}",
-                snapshot.failed,
-                snapshot.failures.join("; ")
-            ),
-            Reply::Snapshot(snapshot) => Ok(*snapshot),
-            other => unexpected(&other),
-        }
-    }
-
-    /// [`receive`](Self::receive) of messages alone.
-    pub fn settle(&mut self, group: usize, messages: u64) -> Result<Snapshot> {
-        self.receive(group, messages, 0)
-    }
-
-    /// As [`settle`](Self::settle), but anything other than exactly `each` messages on every connection is an
-    /// error: such a run proves nothing about cost.
-    pub fn settle_exactly(
-        &mut self,
-        group: usize,
-        each: u64,
-        connections: u64,
-    ) -> Result<Snapshot> {
-        let snapshot = self.settle(group, each * connections)?;
-        if (snapshot.fewest, snapshot.most, snapshot.connections) != (each, each, connections) {
-            bail!(
-                "{} connections received {} to {} messages, instead of {connections} with {each}",
-                snapshot.connections,
-                snapshot.fewest,
-                snapshot.most
-            );
-        }
-        Ok(snapshot)
-    }
-
-    fn ask(&mut self, request: &Request) -> Result<Reply> {
-        self.process.say(request)?;
-        self.process.hear()
-    }
-}
-
-fn unexpected<T>(reply: &Reply) -> Result<T> {
-    match reply {
-        Reply::Failed(reason) => bail!("the load generator: {reason}"),
-        other => bail!("the load generator answered {other:?}"),
     }
 }
 

@@ -16,12 +16,13 @@ use crate::limits::Limits;
 use crate::network_policy::NetworkPolicy;
 use crate::rollout::Rollout;
 use crate::rooms::RoomRule;
-use crate::rules::{invalid_at, required_at};
+use crate::rules::{forbidden_at, invalid_at, required_at};
 use crate::service::Service;
 use crate::status::RealtimeChannelStatus;
 use crate::telemetry::Telemetry;
 use crate::toggle::Toggle;
 use crate::transports::Transports;
+use crate::workers::Workers;
 
 /// `apiVersion` of a manifest.
 pub const API_VERSION: &str = "realtime.linnet.dev/v1alpha1";
@@ -88,6 +89,22 @@ pub const KIND: &str = "RealtimeChannel";
          !(r.subscribe in ['Authenticated', 'Claim']) && !(r.publish in ['Authenticated', 'Claim']))",
         "Authenticated and Claim need authentication.jwt",
     ),
+    required_at(
+        ".history",
+        "has(self.history) || !has(self.rooms) || self.rooms.all(r, r.delivery != 'Worker')",
+        "rooms with delivery: Worker need history: workers put their output there",
+    ),
+    forbidden_at(
+        ".rooms",
+        "!has(self.rooms) || self.rooms.all(r, r.delivery != 'Worker' || r.history != 'Disabled')",
+        "a room with delivery: Worker can't have history: Disabled: workers put their output there",
+    ),
+    invalid_at(
+        ".workers.acknowledgeSeconds",
+        "!has(self.history) || !has(self.rooms) || self.rooms.all(r, r.delivery != 'Worker') || \
+         self.workers.acknowledgeSeconds < self.history.deduplicationSeconds",
+        "workers.acknowledgeSeconds must be less than history.deduplicationSeconds, or output could double",
+    ),
 ]))]
 pub struct RealtimeChannelSpec {
     /// How many gateways run. Written through /scale by an autoscaler or `kubectl scale`. More than
@@ -136,6 +153,9 @@ pub struct RealtimeChannelSpec {
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "atomic"))]
     pub rooms: Vec<RoomRule>,
 
+    /// How workers get what is published to rooms with `delivery: Worker`.
+    pub workers: Workers,
+
     /// Bounds on what a client, and a gateway as a whole, may use.
     pub limits: Limits,
 
@@ -169,6 +189,7 @@ impl Default for RealtimeChannelSpec {
             history: None,
             authentication: Authentication::default(),
             rooms: Vec::new(),
+            workers: Workers::default(),
             limits: Limits::default(),
             heartbeat: Heartbeat::default(),
             handler: None,

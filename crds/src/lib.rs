@@ -25,6 +25,7 @@ pub mod telemetry;
 pub mod toggle;
 pub mod transports;
 pub mod validate;
+pub mod workers;
 
 pub use channel::{RealtimeChannel, RealtimeChannelSpec};
 pub use quantity::Quantity;

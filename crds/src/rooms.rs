@@ -35,7 +35,8 @@ pub struct RoomRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<FreeObject>,
 
-    /// Worker hands published messages to a worker, which decides what the room receives.
+    /// Worker hands published messages to a worker, which decides what the room receives. Needs a
+    /// broker, and history.
     #[serde(default)]
     pub delivery: Delivery,
 }

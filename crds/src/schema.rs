@@ -243,7 +243,7 @@ mod tests {
             "expose": {"ingress": {}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}},
             "transports": {"webSocket": {}, "socketIO": {}, "serverSentEvents": {}},
             "broker": {"nats": {"urls": ["nats://nats:4222"], "tls": {}}},
-            "history": {}, "heartbeat": {}, "telemetry": {},
+            "history": {}, "workers": {}, "heartbeat": {}, "telemetry": {},
             "authentication": {"jwt": {"keySecretName": "keys"}},
             "rooms": [{"match": "a"}, {"match": "b", "presence": {}}],
             "handler": {"url": "http://back-end", "events": ["connect"]},

@@ -21,6 +21,8 @@ use crate::{RealtimeChannel, RealtimeChannelSpec};
 const MISSING: &str = "not yet supported by this version of the gateway";
 const OPERATORS: &str =
     "not supported by a gateway on its own: the operator acts on it. Leave it out here";
+/// Under the operator the default broker may serve; a gateway that has none can't.
+const WORKER_WITHOUT_BROKER: &str = "Worker needs spec.broker: the built-in broker has no workers";
 
 /// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
 /// its memory.
@@ -95,7 +97,6 @@ const ROOM: &[Unsupported<RoomRule>] = &[
         matches!(r.publish, Access::Authenticated | Access::Claim)
     }),
     ("schema", |r| r.schema.is_some()),
-    ("delivery", |r| r.delivery == Delivery::Worker),
 ];
 
 /// The fields of `channel` that ask for what a gateway of this version does not do on its own.
@@ -111,7 +112,12 @@ pub fn unsupported_alone(channel: &RealtimeChannel) -> Vec<Problem> {
 pub fn unsupported(channel: &RealtimeChannel) -> Vec<Problem> {
     let mut problems = find(SPEC, &channel.spec, "spec", MISSING);
     for (i, rule) in channel.spec.rooms.iter().enumerate() {
-        problems.extend(find(ROOM, rule, &format!("spec.rooms[{i}]"), MISSING));
+        let path = format!("spec.rooms[{i}]");
+        problems.extend(find(ROOM, rule, &path, MISSING));
+        if rule.delivery == Delivery::Worker && channel.spec.broker.is_none() {
+            let path = format!("{path}.delivery");
+            problems.push(Problem::new(path, WORKER_WITHOUT_BROKER));
+        }
     }
     problems
 }
@@ -202,10 +208,6 @@ mod tests {
                 "rooms[0].schema",
                 json!({"rooms": [{"match": "a", "schema": {}}]}),
             ),
-            (
-                "rooms[0].delivery",
-                json!({"rooms": [{"match": "a", "delivery": "Worker"}]}),
-            ),
         ];
         assert_eq!(cases.len(), ALONE.len() + SPEC.len() + ROOM.len());
         for (field, spec) in cases {
@@ -218,6 +220,18 @@ mod tests {
             let under_the_operator = if operators { vec![] } else { alone };
             assert_eq!(unsupported(&channel), under_the_operator);
         }
+    }
+
+    #[test]
+    fn workers_need_a_broker() {
+        let rooms = json!([{"match": "a"}, {"match": "b", "delivery": "Worker"}]);
+        let spec = json!({"rooms": rooms, "history": {}});
+        let mut channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
+        let problem = Problem::new("spec.rooms[1].delivery", WORKER_WITHOUT_BROKER);
+        assert_eq!(unsupported(&channel), [problem]);
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        channel.spec.broker = serde_json::from_value(broker).unwrap();
+        assert_eq!(unsupported(&channel), []);
     }
 
     #[test]

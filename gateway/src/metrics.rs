@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::protocol::ErrorCode;
+
 /// A number that one thread writes and any thread reads.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -59,9 +61,9 @@ pub struct ShardMetrics {
     /// Connections closed because they did not read fast enough.
     pub slow_consumers: Counter,
     /// Requests refused, by error code, in the order of [`crate::protocol::ErrorCode::ALL`].
-    pub refusals: [Counter; 25],
+    pub refusals: [Counter; ErrorCode::ALL.len()],
     /// Closes by the server, by reason, in the same order.
-    pub closes: [Counter; 25],
+    pub closes: [Counter; ErrorCode::ALL.len()],
     /// Seconds from publish to socket.
     pub delivery: Histogram,
 }

@@ -26,6 +26,7 @@ pub mod raw;
 pub mod seed;
 pub mod storm;
 pub mod wait;
+pub mod worker;
 
 pub use bystander::Bystander;
 pub use client::{Client, Refusal};
@@ -38,6 +39,7 @@ pub use plain::Plain;
 pub use proxy::Proxy;
 pub use raw::Raw;
 pub use wait::{scenario, until, within};
+pub use worker::Worker;
 
 /// What most tests need.
 pub mod prelude {

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectError};
+use async_nats::ConnectError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use linnet_crds::broker::{Nats, NatsTls};
@@ -56,7 +56,10 @@ impl Secrets {
     }
 }
 
-async fn connect(credentials: &Credentials, server: &NatsServer) -> Result<Client, ConnectError> {
+async fn connect(
+    credentials: &Credentials,
+    server: &NatsServer,
+) -> Result<async_nats::Client, ConnectError> {
     credentials.check().unwrap();
     let url = format!("nats://localhost:{}", server.port);
     credentials
@@ -67,7 +70,7 @@ async fn connect(credentials: &Credentials, server: &NatsServer) -> Result<Clien
 }
 
 /// A message goes round, so the server has accepted the connection.
-async fn works(client: &Client) {
+async fn works(client: &async_nats::Client) {
     let inbox = client.new_inbox();
     let mut subscription = client.subscribe(inbox.clone()).await.unwrap();
     client.publish(inbox, "x".into()).await.unwrap();
@@ -278,5 +281,95 @@ fn a_password_that_changes_on_both_sides_is_taken_at_the_next_connection() {
         })
         .await;
         works(&client).await;
+    });
+}
+
+/// A gateway process, its Secret, and clients that are to stay.
+struct Running {
+    server: NatsServer,
+    secrets: Secrets,
+    gateway: Gateway,
+    publisher: Client,
+    watcher: Client,
+}
+
+impl Running {
+    /// One whose gateway logs in with `password`.
+    async fn start(password: &str) -> Self {
+        let server = NatsServer::jetstream_with("", &login(password)).await;
+        let secrets = Secrets::new(&[("username", "ann"), ("password", password)]);
+        let manifest = Manifest::unhurried()
+            .without_pings()
+            .history(100)
+            .nats(&[server.url()])
+            .spec(json!({"broker": {"nats": {"credentialsSecretName": "n"}}}));
+        let folder = secrets.path().to_str().unwrap();
+        let flags = ["--create-stream", "--secrets", folder];
+        let gateway = Gateway::start_with(&manifest, &flags).await;
+        gateway.ready().await;
+        let publisher = gateway.client().await;
+        let mut watcher = gateway.client().await;
+        watcher.subscribe("lobby").await;
+        Self {
+            server,
+            secrets,
+            gateway,
+            publisher,
+            watcher,
+        }
+    }
+
+    /// The server takes `password` only, and ends connections that came with another.
+    fn takes_only(&mut self, password: &str) {
+        let config = self.server.with_store("", &login(password));
+        self.server.reload(&config);
+    }
+
+    /// Awaits that the gateway is not let in.
+    async fn is_locked_out(&mut self) {
+        let refused = async {
+            let request = json!({"type": "publish", "room": "lobby", "data": 1});
+            loop {
+                match self.publisher.request(request.clone()).await {
+                    Err(error) if error["code"] == "broker_unauthorized" => return,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        within("a refusal", 20, refused).await;
+    }
+
+    /// The same clients as ever: one publishes, the other hears it.
+    async fn is_well(&mut self, data: &str) {
+        self.publisher.publish_at_last("lobby", json!(data)).await;
+        while self.watcher.skip_to("message").await["data"] != data {}
+        self.gateway.is_well().await;
+    }
+}
+
+fn login(password: &str) -> String {
+    format!("authorization {{user: ann, password: {password}}}")
+}
+
+#[test]
+fn a_running_gateway_whose_password_is_revoked_comes_back_with_the_new_one_and_clients_stay() {
+    scenario(120, async {
+        let mut running = Running::start("one").await;
+        running.takes_only("two");
+        running.is_locked_out().await;
+        running.secrets.put("password", "two");
+        running.is_well("after").await;
+    });
+}
+
+#[test]
+fn a_running_gateway_connects_anew_when_its_secret_changes_before_the_server_does() {
+    scenario(120, async {
+        let mut running = Running::start("one").await;
+        // It is not told by the server: the file alone makes it connect anew, and be refused.
+        running.secrets.put("password", "two");
+        running.is_locked_out().await;
+        running.takes_only("two");
+        running.is_well("after").await;
     });
 }

@@ -34,6 +34,17 @@ async fn is_whole(outcome: &Outcome, fleet: &Fleet) {
     }
 }
 
+/// Lets a storm blow while the network behind `proxy` swallows everything for a time.
+async fn cut_off(storm: Storm, fleet: &Fleet, proxy: &Proxy) -> Outcome {
+    let fault = async |mut progress: Progress| {
+        progress.reaches(30).await;
+        proxy.hold().await;
+        tokio::time::sleep(CUT).await;
+        proxy.pass().await;
+    };
+    storm.blow(&fleet.doors(), GATEWAYS, fault).await
+}
+
 #[test]
 fn clients_that_are_cut_and_resume_on_the_other_gateway_miss_nothing() {
     scenario(DEADLINE, async {
@@ -119,14 +130,7 @@ fn nothing_is_lost_when_the_network_between_a_gateway_and_nats_is_cut() {
         let behind = manifest(KEEPS_ALL, &[proxy.nats_url()]);
         let beside = manifest(KEEPS_ALL, &[server.url()]);
         let fleet = Fleet::start_each(&[behind, beside]).await;
-        let outcome = Storm::new()
-            .blow(&fleet.doors(), GATEWAYS, async |mut progress| {
-                progress.reaches(30).await;
-                proxy.hold().await;
-                tokio::time::sleep(CUT).await;
-                proxy.pass().await;
-            })
-            .await;
+        let outcome = cut_off(Storm::new(), &fleet, &proxy).await;
         is_whole(&outcome, &fleet).await;
     });
 }
@@ -137,14 +141,7 @@ fn nothing_is_lost_when_the_network_between_all_gateways_and_nats_is_cut() {
         let server = NatsServer::jetstream().await;
         let proxy = Proxy::to_nats(&server).await;
         let fleet = Fleet::start(&manifest(KEEPS_ALL, &[proxy.nats_url()]), GATEWAYS).await;
-        let outcome = Storm::new()
-            .blow(&fleet.doors(), GATEWAYS, async |mut progress| {
-                progress.reaches(30).await;
-                proxy.hold().await;
-                tokio::time::sleep(CUT).await;
-                proxy.pass().await;
-            })
-            .await;
+        let outcome = cut_off(Storm::new(), &fleet, &proxy).await;
         is_whole(&outcome, &fleet).await;
         assert!(!outcome.refused.is_empty(), "a publish has a deadline");
     });
@@ -163,14 +160,7 @@ fn what_the_stream_no_longer_has_after_a_cut_is_told() {
             holes: Holes::Noted,
             ..Storm::new()
         };
-        let outcome = storm
-            .blow(&fleet.doors(), GATEWAYS, async |mut progress| {
-                progress.reaches(30).await;
-                proxy.hold().await;
-                tokio::time::sleep(CUT).await;
-                proxy.pass().await;
-            })
-            .await;
+        let outcome = cut_off(storm, &fleet, &proxy).await;
         outcome.loses_nothing_in_silence();
         assert!(outcome.holes() > 0, "the stream can't have kept it all");
     });

@@ -1,6 +1,8 @@
 //! Two gateways over NATS behave as one: rooms, history, resume and publishing again.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+use std::time::Duration;
+
 use linnet_tests::follower::Position;
 use linnet_tests::prelude::*;
 use linnet_tests::storm::history;
@@ -17,24 +19,6 @@ async fn fleet() -> (NatsServer, Fleet) {
     let server = NatsServer::jetstream().await;
     let fleet = Fleet::start(&manifest(&server), 2).await;
     (server, fleet)
-}
-
-/// Publishes to a room without history until `client` hears it: from then on the other gateway's interest is known.
-async fn settle(publisher: &mut Client, client: &mut Client, room: &str) {
-    let heard = async {
-        loop {
-            publisher.publish(room, json!("ready?")).await;
-            let next = client.next_of("message");
-            let wait = std::time::Duration::from_millis(100);
-            if tokio::time::timeout(wait, next).await.is_ok() {
-                return;
-            }
-        }
-    };
-    within("the room's first message", 20, heard).await;
-    // Everything that was said meanwhile is heard before what comes next.
-    publisher.publish(room, json!("ready")).await;
-    while client.next_of("message").await["data"] != "ready" {}
 }
 
 #[test]
@@ -67,7 +51,6 @@ fn a_message_without_history_reaches_both_gateways_once_and_in_order() {
         let mut here = fleet[0].client().await;
         let mut there = fleet[1].client().await;
         there.subscribe("live.a").await;
-        settle(&mut here, &mut there, "live.a").await;
         here.subscribe("live.a").await;
         for n in 0..200 {
             let ack = here.publish("live.a", json!(n)).await;
@@ -79,6 +62,65 @@ fn a_message_without_history_reaches_both_gateways_once_and_in_order() {
                 assert_eq!(frame["data"], n);
                 assert!(frame["timestamp"].is_u64(), "{frame}");
             }
+        }
+    });
+}
+
+#[test]
+fn from_the_ack_on_a_subscriber_hears_what_is_published_on_the_other_gateway() {
+    scenario(120, async {
+        let server = NatsServer::jetstream().await;
+        let proxy = Proxy::to_nats(&server).await;
+        let slow = manifest(&server).nats(&[proxy.nats_url()]);
+        let fleet = Fleet::start_each(&[manifest(&server), slow]).await;
+        let mut here = fleet[0].client().await;
+        let mut there = fleet[1].client().await;
+        for n in 0..100 {
+            // The only room of its gateway: its partition is subscribed to anew.
+            let room = format!("live.{n}");
+            let is_slow = n % 10 == 0;
+            if is_slow {
+                proxy.hold().await;
+            }
+            let network = async {
+                if is_slow {
+                    // What a slow network takes; an ack that did not wait for it would be here long before.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    proxy.pass().await;
+                }
+            };
+            let talk = async {
+                there.subscribe(&room).await;
+                here.publish(&room, json!(n)).await;
+            };
+            tokio::join!(network, talk);
+            let frame = there.next_of("message").await;
+            assert_eq!((&frame["room"], &frame["data"]), (&json!(room), &json!(n)));
+            there
+                .ack(json!({"type": "unsubscribe", "room": room}))
+                .await;
+        }
+    });
+}
+
+#[test]
+fn who_publishes_without_waiting_for_the_ack_hears_it_too() {
+    scenario(120, async {
+        let (_server, fleet) = fleet().await;
+        let mut client = fleet[0].client().await;
+        for n in 0..100 {
+            let room = format!("live.{n}");
+            client
+                .send(json!({"type": "subscribe", "room": room}))
+                .await;
+            client
+                .send(json!({"type": "publish", "room": room, "data": n}))
+                .await;
+            let frame = client.next_of("message").await;
+            assert_eq!((&frame["room"], &frame["data"]), (&json!(room), &json!(n)));
+            client
+                .ack(json!({"type": "unsubscribe", "room": room}))
+                .await;
         }
     });
 }
@@ -202,7 +244,6 @@ fn odd_room_names_are_the_same_room_on_both_gateways() {
             .collect();
         for name in &names {
             there.subscribe(name).await;
-            settle(&mut here, &mut there, name).await;
         }
         for round in 0..3 {
             for name in &names {

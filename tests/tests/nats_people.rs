@@ -101,6 +101,38 @@ fn members_of_both_gateways_are_seen_on_both() {
 }
 
 #[test]
+fn who_is_in_a_room_is_seen_on_a_gateway_that_nobody_is_in_it_on() {
+    scenario(120, async {
+        let (_server, fleet) = fleet().await;
+        let mut asker = fleet[0].client().await;
+        let mut members = Vec::new();
+        for room in ["full.a", "count.a"] {
+            for _ in 0..3 {
+                let mut member = fleet[1].client().await;
+                member.subscribe(room).await;
+                members.push(member);
+            }
+        }
+        let ids: Vec<String> = members[..3].iter().map(Client::id).collect();
+        sees(&mut asker, "full.a", ids.clone()).await;
+        let mut sorted = ids.clone();
+        sorted.sort();
+        let ask = json!({"type": "presence", "room": "full.a", "after": sorted[0]});
+        let page = asker.ack(ask).await;
+        let rest = page["members"].as_array().unwrap().iter();
+        let rest: Vec<_> = rest.map(|one| one["connection_id"].clone()).collect();
+        assert_eq!(json!(rest), json!(sorted[1..]), "{page}");
+        let counted = async {
+            let request = json!({"type": "presence", "room": "count.a"});
+            while asker.ack(request.clone()).await["count"] != 3 {}
+        };
+        within("3 members", 20, counted).await;
+        members.remove(0).close().await;
+        sees(&mut asker, "full.a", ids[1..].to_vec()).await;
+    });
+}
+
+#[test]
 fn a_gateway_that_starts_later_knows_who_is_there() {
     scenario(120, async {
         let (_server, mut fleet) = fleet().await;

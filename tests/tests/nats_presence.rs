@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -13,73 +12,9 @@ use linnet_gateway::broker::nats::presence::link::{
 };
 use linnet_gateway::broker::nats::subjects::Subjects;
 use linnet_gateway::names::{ConnectionId, RoomName, UserId};
-use linnet_tests::nats::binary;
 use linnet_tests::prelude::*;
-use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-
-/// A server that keeps its port and its store when it is started again.
-struct Server {
-    port: u16,
-    store: TempDir,
-    jetstream: bool,
-    child: Option<Child>,
-}
-
-impl Server {
-    async fn start(jetstream: bool) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut server = Self {
-            port: free.local_addr().unwrap().port(),
-            store: TempDir::new().unwrap(),
-            jetstream,
-            child: None,
-        };
-        drop(free);
-        server.run().await;
-        server
-    }
-
-    /// Starts it (again) and awaits that it answers.
-    async fn run(&mut self) {
-        let mut command = Command::new(binary());
-        command.args(["-a", "127.0.0.1", "-p", &self.port.to_string()]);
-        if self.jetstream {
-            command.arg("-js").arg("-sd").arg(self.store.path());
-        }
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn();
-        self.child = Some(child.expect("nats-server is missing: tests/run installs it"));
-        until("the NATS server", || async {
-            async_nats::connect(self.url()).await.ok()
-        })
-        .await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// A gateway as far as presence goes.
 struct Gateway {
@@ -91,7 +26,7 @@ struct Gateway {
 
 impl Gateway {
     /// One that watches the topics.
-    async fn start(server: &Server, topics: &[Topic]) -> Self {
+    async fn start(server: &NatsServer, topics: &[Topic]) -> Self {
         Self::at(server.port, topics).await
     }
 
@@ -160,6 +95,7 @@ impl Gateway {
             LinkEvent::Left { topic, connection } => {
                 assert!(self.view.remove(&(topic, connection)).is_some());
             }
+            LinkEvent::Watching(_) => {}
         }
         event
     }
@@ -195,7 +131,7 @@ fn room(name: &str) -> Topic {
 }
 
 /// Gateways that know each other and each other's two members of the lobby, for longer than a lease.
-async fn settled(server: &Server, gateways: usize) -> Vec<Gateway> {
+async fn settled(server: &NatsServer, gateways: usize) -> Vec<Gateway> {
     let lobby = room("lobby");
     let mut all = Vec::new();
     for _ in 0..gateways {
@@ -216,7 +152,7 @@ async fn settled(server: &Server, gateways: usize) -> Vec<Gateway> {
 #[test]
 fn joins_leaves_and_a_drain_are_seen_on_every_gateway() {
     scenario(60, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         let (lobby, ann) = (
             room("lobby"),
             Topic::User(UserId::from_token("ann").unwrap()),
@@ -255,7 +191,7 @@ fn joins_leaves_and_a_drain_are_seen_on_every_gateway() {
 #[test]
 fn five_thousand_members_arrive_at_a_late_gateway() {
     scenario(60, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         let lobby = room("lobby");
         let one = Gateway::start(&server, &[]).await;
         one.join(&lobby, 5_000);
@@ -272,7 +208,7 @@ fn five_thousand_members_arrive_at_a_late_gateway() {
 #[test]
 fn the_members_of_a_killed_gateway_leave_within_20_s_and_once() {
     scenario(90, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         let mut all = settled(&server, 3).await;
         let killed = all.pop().unwrap();
         let before = Instant::now();
@@ -291,11 +227,11 @@ fn the_members_of_a_killed_gateway_leave_within_20_s_and_once() {
 #[test]
 fn a_restart_of_nats_is_no_presence_event() {
     scenario(120, async {
-        let mut server = Server::start(true).await;
+        let mut server = NatsServer::jetstream().await;
         let mut all = settled(&server, 2).await;
         let (one, two) = all.split_at_mut(1);
-        server.kill();
-        server.run().await;
+        server.kill().await;
+        server.launch().await;
         tokio::join!(one[0].is_told_nothing(25), two[0].is_told_nothing(25));
         one[0].lives_with(2).await;
         one[0].join(&room("lobby"), 1);
@@ -306,24 +242,25 @@ fn a_restart_of_nats_is_no_presence_event() {
 #[test]
 fn nats_away_for_longer_than_a_lease_is_no_presence_event_and_a_death_meanwhile_is_one() {
     scenario(180, async {
-        let mut server = Server::start(true).await;
+        let mut server = NatsServer::jetstream().await;
         let mut all = settled(&server, 3).await;
         let dies = all.pop().unwrap();
-        server.kill();
+        server.kill().await;
         let (one, two) = all.split_at_mut(1);
         tokio::join!(one[0].is_told_nothing(25), two[0].is_told_nothing(25));
         assert_eq!(one[0].link.status(), Err(LeaseError::Disconnected));
         one[0].join(&room("lobby"), 1);
         one[0].sees(7, 1).await;
         drop((dies.link, dies.client, dies.events));
-        server.run().await;
+        let launched = Instant::now();
+        server.launch().await;
         two[0].sees(7, 10).await; // the one who joined meanwhile
-        let recovered = Instant::now();
         one[0].sees(5, 30).await;
         two[0].sees(5, 30).await;
-        eprintln!("those of the dead one left after {:?}", recovered.elapsed());
+        eprintln!("those of the dead one left after {:?}", launched.elapsed());
+        // A lease from when these two were connected again, which was no earlier than that.
         assert!(
-            recovered.elapsed() > Duration::from_secs(10),
+            launched.elapsed() > Duration::from_secs(14),
             "it had no time to come back"
         );
         tokio::join!(one[0].is_told_nothing(15), two[0].is_told_nothing(15));
@@ -334,7 +271,7 @@ fn nats_away_for_longer_than_a_lease_is_no_presence_event_and_a_death_meanwhile_
 #[test]
 fn a_gateway_stopped_for_30_s_is_one_leave_and_one_join_and_tells_nothing_of_others_itself() {
     scenario(150, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         // All of a gateway runs on this one thread, so that blocking it is as good as SIGSTOP.
         let stopped = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -380,12 +317,12 @@ fn a_gateway_stopped_for_30_s_is_one_leave_and_one_join_and_tells_nothing_of_oth
 #[test]
 fn a_nats_server_that_hangs_for_longer_than_a_lease_is_no_presence_event() {
     scenario(120, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         let mut all = settled(&server, 2).await;
         let (one, two) = all.split_at_mut(1);
-        server.signal("-STOP");
+        server.pause();
         tokio::join!(one[0].is_told_nothing(20), two[0].is_told_nothing(20));
-        server.signal("-CONT");
+        server.resume();
         tokio::join!(one[0].is_told_nothing(25), two[0].is_told_nothing(25));
         one[0].lives_with(2).await;
     });
@@ -394,7 +331,7 @@ fn a_nats_server_that_hangs_for_longer_than_a_lease_is_no_presence_event() {
 #[test]
 fn a_bucket_that_is_deleted_is_made_anew_without_a_presence_event() {
     scenario(120, async {
-        let server = Server::start(true).await;
+        let server = NatsServer::jetstream().await;
         let mut all = settled(&server, 2).await;
         let bucket = Subjects::new("linnet", "default", "chat", 1).presence_bucket();
         let admin = async_nats::connect(server.url()).await.unwrap();
@@ -416,7 +353,7 @@ fn a_bucket_that_is_deleted_is_made_anew_without_a_presence_event() {
 #[test]
 fn without_jetstream_members_are_told_and_the_status_says_what_is_missing() {
     scenario(60, async {
-        let server = Server::start(false).await;
+        let server = NatsServer::start("").await;
         let lobby = room("lobby");
         let one = Gateway::start(&server, &[]).await;
         one.join(&lobby, 2);

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use linnet_tests::prelude::*;
 
-/// How long NATS, or a gateway, is away: two leases.
-const AWAY: Duration = Duration::from_secs(30);
+/// How long NATS is away: four leases.
+const AWAY: Duration = Duration::from_secs(60);
+
+/// How long a gateway stands still: two leases.
+const STILL: Duration = Duration::from_secs(30);
 
 /// How long a wrong leave could still come afterwards: a lease and a renewal.
 const AFTERMATH: Duration = Duration::from_secs(20);
@@ -187,7 +190,7 @@ fn users_of_a_gateway_that_stood_still_leave_and_come_once_at_most() {
     scenario(180, async {
         let mut scene = Scene::new().await;
         scene.fleet[1].pause();
-        tokio::time::sleep(AWAY).await;
+        tokio::time::sleep(STILL).await;
         scene.fleet[1].resume();
         scene.sees(0, 2 * MEMBERS + 2).await;
         tokio::time::sleep(AFTERMATH).await;

@@ -114,3 +114,51 @@ fn a_server_whose_messages_are_too_small_is_named() {
         .await;
     });
 }
+
+#[test]
+fn who_subscribes_while_nats_is_away_is_in_the_room_at_once_and_told_of_a_gap() {
+    scenario(60, async {
+        let mut server = NatsServer::jetstream().await;
+        let fleet = Fleet::start(&manifest(&server), 1).await;
+        let mut client = fleet[0].client().await;
+        server.stop().await;
+        client.subscribe("live.a").await;
+        server.launch().await;
+        let gap = client.skip_to("gap").await;
+        assert_eq!(
+            (&gap["room"], &gap["reason"]),
+            (&json!("live.a"), &json!("broker_reset"))
+        );
+        client.publish_at_last("live.a", json!("after")).await;
+        assert_eq!(client.skip_to("message").await["data"], "after");
+    });
+}
+
+#[test]
+fn a_subscribe_that_nats_does_not_answer_is_acked_all_the_same_and_told_of_a_gap() {
+    scenario(60, async {
+        let server = NatsServer::jetstream().await;
+        let proxy = Proxy::to_nats(&server).await;
+        let manifest = manifest(&server).nats(&[proxy.nats_url()]);
+        let fleet = Fleet::start(&manifest, 1).await;
+        let mut client = fleet[0].client().await;
+        proxy.hold().await;
+        let request = json!({"type": "subscribe", "room": "live.a", "id": "in"});
+        client.send(request).await;
+        client.settle().await;
+        let early = client.set_aside();
+        assert!(
+            early.is_empty(),
+            "the ack waits for NATS, a pong does not: {early:?}"
+        );
+        client.answer(&json!("in")).await.unwrap();
+        proxy.pass().await;
+        let gap = client.skip_to("gap").await;
+        assert_eq!(
+            (&gap["room"], &gap["reason"]),
+            (&json!("live.a"), &json!("broker_reset"))
+        );
+        client.publish("live.a", json!("after")).await;
+        assert_eq!(client.skip_to("message").await["data"], "after");
+    });
+}

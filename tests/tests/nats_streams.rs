@@ -247,3 +247,80 @@ fn what_was_purged_unread_while_a_gateway_was_away_is_told_there() {
         assert!(!told[0].iter().any(gap), "{told:?}");
     });
 }
+
+/// A purge looks like messages that have aged: positions stay what they are. With a new epoch everybody would be told of a
+/// loss, also who has missed nothing.
+#[test]
+fn after_a_purge_who_had_read_all_goes_on_and_who_had_not_is_told() {
+    scenario(180, async {
+        let mut scene = Scene::new().await;
+        let before = scene.position.clone();
+        scene.proxy.cut().await;
+        let unread = scene.publisher.publish("lobby", json!("unread")).await;
+        let (name, _) = scene.stream().await;
+        let streams = scene.server.streams().await;
+        let stream = streams.get_stream(&name).await.unwrap();
+        stream.purge().into_future().await.unwrap();
+        scene.proxy.pass().await;
+        scene.fleet[1].is_well().await;
+        let mut back = scene.fleet[1].client().await;
+        for (since, recovered) in [(Position::of(&unread), true), (before, false)] {
+            let ask = json!({"type": "subscribe", "room": "lobby", "since": since.since()});
+            let ack = back.ack(ask).await;
+            assert_eq!(ack["recovered"], recovered, "since {since:?}: {ack}");
+            assert_eq!(ack["messages"], json!([]), "{ack}");
+        }
+    });
+}
+
+/// As `nats stream edit --metadata` does it after a backup was restored.
+#[test]
+fn a_stream_that_was_given_another_epoch_by_hand_proves_nothing_of_before() {
+    scenario(180, async {
+        let mut scene = Scene::new().await;
+        let before = scene.position.clone();
+        for number in 0..2 {
+            scene.fleet[number].kill().await;
+        }
+        let (name, mut config) = scene.stream().await;
+        let another = "538fab4f1d55594d816ef0";
+        config
+            .metadata
+            .insert("linnet-epoch".into(), another.into());
+        let streams = scene.server.streams().await;
+        streams.update_stream(&config).await.unwrap();
+        scene.fleet.restart(0).await;
+        let mut back = scene.fleet[0].client().await;
+        let ask = json!({"type": "subscribe", "room": "lobby", "since": before.since()});
+        let ack = back.ack(ask).await;
+        assert_eq!(ack["recovered"], false, "{ack}");
+        assert_eq!(ack["epoch"], another, "{ack}");
+        assert_eq!(ack["offset"].as_u64(), Some(before.offset), "in {name}");
+    });
+}
+
+#[test]
+fn an_ack_of_a_stream_that_was_made_anew_names_a_position_of_its_new_epoch() {
+    scenario(180, async {
+        let mut scene = Scene::new().await;
+        let config = scene.delete_stream().await;
+        scene.create_stream(config).await;
+        let ack = scene.publisher.publish_at_last("lobby", json!(1)).await;
+        let first = Position::of(&ack);
+        assert_ne!(first.epoch, scene.position.epoch, "{ack}");
+        for number in 0..2 {
+            let mut client = scene.fleet[number].client().await;
+            let ask = json!({"type": "subscribe", "room": "lobby", "since": first.since()});
+            let resumed = async {
+                loop {
+                    let ack = client.ack(ask.clone()).await;
+                    if ack["epoch"] == json!(first.epoch) {
+                        return ack;
+                    }
+                }
+            };
+            let ack = within("the new epoch on both gateways", 20, resumed).await;
+            assert_eq!(ack["recovered"], true, "{ack}");
+        }
+    });
+}

@@ -58,6 +58,12 @@ impl Scene {
         self.fleet[0].is_well().await;
     }
 
+    /// Publishes until it is refused with `code`: what comes first may be a part of a restart.
+    async fn is_refused_as(&mut self, code: &str) {
+        let refused = async { while self.refusal(json!(1)).await != code {} };
+        within(("refusals as", code), 30, refused).await;
+    }
+
     /// Publishes until one is refused; gives the code.
     async fn refusal(&mut self, data: Value) -> String {
         let refused = async {
@@ -116,7 +122,7 @@ fn a_nats_without_jetstream_is_named_and_healed() {
         let mut scene = Scene::new("", "").await;
         let config = scene.server.with_store("", "");
         scene.server.restart_with("").await;
-        scene.refusal(json!(1)).await;
+        scene.is_refused_as("no_storage").await;
         scene.fleet[0].stays_ready_but_says(&["jetstream"]).await;
         scene.server.restart_with(&config).await;
         scene.is_well().await;
@@ -129,8 +135,19 @@ fn credentials_that_are_refused_are_named_and_healed() {
         let mut scene = Scene::new("", &known("")).await;
         let wrong = scene.server.with_store("", UNKNOWN);
         scene.server.restart_with(&wrong).await;
-        scene.refusal(json!(1)).await;
-        scene.fleet[0].stays_ready_but_says(&["authori"]).await;
+        scene.is_refused_as("broker_unauthorized").await;
+        for request in [
+            json!({"type": "publish", "room": "live.a", "data": 1}),
+            json!({"type": "send", "to": scene.publisher.id(), "data": 1}),
+        ] {
+            scene
+                .publisher
+                .refused(request, "broker_unauthorized")
+                .await;
+        }
+        scene.fleet[0]
+            .stays_ready_but_says(&["refuses the credentials"])
+            .await;
         let right = scene.server.with_store("", &known(""));
         scene.server.restart_with(&right).await;
         scene.is_well().await;
@@ -148,7 +165,7 @@ fn a_permission_that_is_missing_is_named_and_healed() {
         scene.fleet[0]
             .metric_reaches("linnet_broker_connects_total", 4.0)
             .await;
-        scene.refusal(json!(1)).await;
+        scene.is_refused_as("broker_denied").await;
         scene.fleet[0].stays_ready_but_says(&["permission"]).await;
         let right = scene.server.with_store("", &known(""));
         scene.server.restart_with(&right).await;
@@ -180,7 +197,7 @@ fn an_account_that_is_used_up_is_named_and_healed() {
         };
         let mut scene = Scene::new("", &account("1M")).await;
         let code = scene.refusal(json!("x".repeat(50_000))).await;
-        assert_eq!(code, "storage_full");
+        assert_eq!(code, "storage_limit");
         scene.fleet[0].stays_ready_but_says(&["account"]).await;
         let more = scene.server.with_store("", &account("64M"));
         scene.server.restart_with(&more).await;

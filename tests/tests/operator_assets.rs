@@ -315,6 +315,35 @@ fn the_streams_of_a_channel_whose_name_begins_alike_are_not_its_own() {
 }
 
 #[test]
+fn rooms_with_workers_get_a_work_queue_with_its_consumers() {
+    scenario(60, async {
+        let mut scene = Scene::new(json!({})).await;
+        scene.manifest["spec"]["rooms"] = json!([{"match": "*", "delivery": "Worker"}]);
+        scene.manifest["spec"]["workers"] = json!({"partitions": 3});
+        let queue = "linnet_shop_chat_work";
+        let all = [STREAM, BUCKET, queue, "linnet_shop_chat_dead"];
+        assert_eq!(scene.keep().await.unwrap(), created(&all));
+        let consumers = || async {
+            let streams = scene.server.streams().await;
+            let stream = streams.get_stream(queue).await.unwrap();
+            stream.cached_info().state.consumer_count
+        };
+        assert_eq!(consumers().await, 3);
+        assert_eq!(scene.keep().await.unwrap(), Kept::default());
+        scene.manifest["spec"]["workers"]["acknowledgeSeconds"] = json!(3);
+        scene.keep().await.unwrap();
+        let streams = scene.server.streams().await;
+        let stream = streams.get_stream(queue).await.unwrap();
+        let consumer = stream.consumer_info("worker_2").await.unwrap();
+        assert_eq!(consumer.config.ack_wait, Duration::from_secs(3));
+        scene.manifest["spec"]["rooms"] = json!([]);
+        let orphans = scene.keep().await.unwrap().orphans;
+        assert_eq!(orphans, ["linnet_shop_chat_dead", queue]);
+        assert_eq!(scene.delete().await.deleted.len(), 4);
+    });
+}
+
+#[test]
 fn copies_grow_and_shrink_in_a_cluster() {
     scenario(120, async {
         let cluster = NatsCluster::start().await;

@@ -10,7 +10,11 @@ use linnet_bench::{load::Lengths, measure, nats::Way, reference};
 #[derive(Parser)]
 enum Mode {
     /// Writes a frame to every connection, as stdin asks.
-    Fanout,
+    Fanout {
+        /// Threads that write, each to its part of the connections.
+        #[arg(long, default_value_t = 1)]
+        loops: usize,
+    },
     /// Pings idle connections.
     Heartbeat {
         /// Seconds from one ping to the next.
@@ -48,7 +52,7 @@ fn main() -> Result<()> {
     let mode = Mode::parse();
     measure::raise_file_limit()?;
     match mode {
-        Mode::Fanout => reference::fanout::serve(),
+        Mode::Fanout { loops } => reference::fanout::serve(loops),
         Mode::Heartbeat { interval } => {
             reference::heartbeat::serve(Duration::from_secs_f64(interval))
         }

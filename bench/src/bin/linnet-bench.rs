@@ -13,7 +13,8 @@ use linnet_bench::{
 #[derive(Parser)]
 struct Arguments {
     /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. These need a nats-server and
-    /// are run by name only: nats-latency, nats-publish, nats-foreign. This one needs a cluster: operator.
+    /// are run by name only: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
+    /// cluster: operator.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
     #[arg(long)]

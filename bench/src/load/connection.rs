@@ -6,13 +6,13 @@ use std::{
 };
 
 use mio::net::TcpStream;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     frames::{self, Frame, Opcode},
     handshake,
     marker::Marker,
-    plan::{Plan, Protocol},
+    plan::{Plan, Protocol, Since},
     swarm::Tally,
     track::Tracker,
 };
@@ -44,7 +44,11 @@ pub(super) enum Outcome {
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) group: usize,
+    /// Its number in the group, from 0.
+    number: usize,
     pub(super) stage: Stage,
+    /// Subscriptions that wait for their ack until it is ready.
+    subscriptions: usize,
     /// Messages received since the counters were last reset.
     pub(super) messages: u64,
     /// Boxed: most connections of a large group only count.
@@ -61,13 +65,23 @@ pub(super) struct Connection {
 struct Head<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
+    /// Of a subscription's ack: whether all is there since the position that it asked from.
+    recovered: Option<bool>,
+    /// Of a subscription's ack: what was missed.
+    #[serde(default)]
+    messages: Vec<IgnoredAny>,
+    /// Of a subscription's ack: whether there is more than these.
+    #[serde(default)]
+    more: bool,
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream, group: usize, verify: bool) -> Self {
+    pub(super) fn new(socket: TcpStream, group: usize, number: usize, verify: bool) -> Self {
         Self {
             socket,
             group,
+            number,
+            subscriptions: 0,
             stage: Stage::Connecting,
             messages: 0,
             tracker: verify.then(Box::default),
@@ -119,6 +133,11 @@ impl Connection {
                 Err(error) => return self.ended(&error.to_string()),
             }
         }
+    }
+
+    /// Subscribes a connection that was held back.
+    pub(super) fn subscribe(&mut self, plan: &Plan, since: Option<&Since>) -> Outcome {
+        self.send(&plan.subscribe(self.number, since))
     }
 
     /// Sends a close frame; the server's end of stream completes it.
@@ -246,18 +265,34 @@ impl Connection {
         match (self.stage, head.kind) {
             (Stage::Greeting, "connected") => {
                 tally.lengths.greeting = frame.wire;
+                self.subscriptions = plan.subscriptions();
+                if self.subscriptions == 0 {
+                    return self.ready(plan, tally);
+                }
                 self.stage = Stage::Subscribing;
-                self.send_or(&plan.subscribe())
+                self.send_or(&plan.subscribe(self.number, None))
             }
             (Stage::Subscribing, "ack") => {
                 tally.lengths.ack = frame.wire;
-                self.ready(plan, tally)
+                self.subscriptions -= 1;
+                match self.subscriptions {
+                    0 => self.ready(plan, tally),
+                    _ => Ok(()),
+                }
             }
             // `type` need not come first; where it does, `frame` has seen to it without parsing.
             (Stage::Ready | Stage::Closing, "message") => {
                 self.message(frame, tally);
                 Ok(())
             }
+            (Stage::Ready, "ack") if head.recovered == Some(true) && !head.more => {
+                let missed = head.messages.len() as u64;
+                self.messages += missed;
+                tally.messages += missed;
+                tally.bytes += frame.wire as u64;
+                Ok(())
+            }
+            (Stage::Ready, "ack") if head.recovered.is_some() => Err(unexpected()),
             (Stage::Greeting | Stage::Subscribing, _) | (_, "error" | "gap" | "unsubscribed") => {
                 Err(unexpected())
             }

@@ -12,7 +12,7 @@ mod publisher;
 mod swarm;
 mod track;
 
-pub use plan::{Lengths, Opened, Plan, Protocol, Snapshot};
+pub use plan::{Lengths, Opened, Plan, Protocol, Rooms, Since, Snapshot};
 pub(crate) use publisher::push_publish;
 pub use publisher::{Published, Publisher, Schedule};
 pub use swarm::Swarm;

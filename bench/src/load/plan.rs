@@ -20,6 +20,27 @@ pub enum Protocol {
     Plain,
 }
 
+/// How a group's connections meet in rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rooms {
+    /// All in the one that the plan names.
+    One,
+    /// In turn in so many, named `ROOM-0`, `ROOM-1`, …
+    Spread(usize),
+    /// Each in so many of its own, of the same names.
+    Own(usize),
+}
+
+/// A position in a room's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// Of the store.
+    pub epoch: String,
+    /// Of the last message that is known.
+    pub offset: u64,
+}
+
 /// A group of like connections and how to open them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -27,8 +48,12 @@ pub struct Plan {
     pub address: SocketAddr,
     /// What they speak.
     pub protocol: Protocol,
-    /// Room that they subscribe to.
+    /// Room that they subscribe to, or the first part of the names of several.
     pub room: String,
+    /// How they meet in rooms.
+    pub rooms: Rooms,
+    /// They are ready with the greeting and subscribe when told: JSON only.
+    pub hold: bool,
     /// How many.
     pub connections: usize,
     /// How many are on their way at a time.
@@ -48,6 +73,8 @@ impl Plan {
             address,
             protocol,
             room: room.to_owned(),
+            rooms: Rooms::One,
+            hold: false,
             connections,
             in_flight: 64,
             per_second: 0.0,
@@ -68,11 +95,33 @@ impl Plan {
         }
     }
 
-    pub(super) fn subscribe(&self) -> Vec<u8> {
-        let request =
-            serde_json::json!({"type": "subscribe", "id": 1, "room": self.room}).to_string();
+    /// Subscriptions that each connection waits for until it is ready.
+    pub(super) fn subscriptions(&self) -> usize {
+        match self.rooms {
+            _ if self.hold => 0,
+            Rooms::Own(rooms) => rooms,
+            Rooms::One | Rooms::Spread(_) => 1,
+        }
+    }
+
+    /// What the connection of this number, from 0, subscribes with.
+    pub(super) fn subscribe(&self, number: usize, since: Option<&Since>) -> Vec<u8> {
+        let rooms = match self.rooms {
+            Rooms::One => vec![self.room.clone()],
+            Rooms::Spread(rooms) => vec![format!("{}-{}", self.room, number % rooms)],
+            Rooms::Own(rooms) => (number * rooms..(number + 1) * rooms)
+                .map(|room| format!("{}-{room}", self.room))
+                .collect(),
+        };
         let mut out = Vec::new();
-        frames::push_client_frame(&mut out, Opcode::Text, request.as_bytes());
+        for (index, room) in rooms.iter().enumerate() {
+            let mut request =
+                serde_json::json!({"type": "subscribe", "id": index + 1, "room": room});
+            if let Some(since) = since {
+                request["since"] = serde_json::json!(since);
+            }
+            frames::push_client_frame(&mut out, Opcode::Text, request.to_string().as_bytes());
+        }
         out
     }
 }
@@ -132,4 +181,56 @@ pub struct Snapshot {
     pub failures: Vec<String>,
     /// Number of failures.
     pub failed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests(plan: &Plan, number: usize, since: Option<&Since>) -> Vec<serde_json::Value> {
+        let mut bytes = plan.subscribe(number, since);
+        let mut requests = Vec::new();
+        while let Some((_, length)) = frames::parse_client(&bytes) {
+            let frame: Vec<u8> = bytes.drain(..length).collect();
+            let start = frame.iter().position(|&byte| byte == b'{').unwrap();
+            requests.push(serde_json::from_slice(&frame[start..]).unwrap());
+        }
+        requests
+    }
+
+    fn plan(rooms: Rooms) -> Plan {
+        let address = "127.0.0.1:1".parse().unwrap();
+        Plan {
+            rooms,
+            ..Plan::new(address, Protocol::Json, "r", 10)
+        }
+    }
+
+    #[test]
+    fn connections_meet_in_rooms_as_the_plan_says() {
+        let rooms = |rooms, number| {
+            let plan = plan(rooms);
+            let all = requests(&plan, number, None);
+            assert_eq!(all.len(), plan.subscriptions());
+            all.iter()
+                .map(|request| request["room"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rooms(Rooms::One, 7), ["r"]);
+        assert_eq!(rooms(Rooms::Spread(4), 7), ["r-3"]);
+        assert_eq!(rooms(Rooms::Own(2), 7), ["r-14", "r-15"]);
+    }
+
+    #[test]
+    fn a_subscription_may_begin_at_a_position() {
+        let since = Since {
+            epoch: "e".to_owned(),
+            offset: 5,
+        };
+        let all = requests(&plan(Rooms::One), 0, Some(&since));
+        assert_eq!(
+            all[0]["since"],
+            serde_json::json!({"epoch": "e", "offset": 5})
+        );
+    }
 }

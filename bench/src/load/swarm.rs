@@ -12,7 +12,7 @@ use slab::Slab;
 
 use super::{
     connection::{Connection, Outcome, Stage},
-    plan::{Lengths, Opened, Plan, Snapshot},
+    plan::{Lengths, Opened, Plan, Since, Snapshot},
     track::{Delays, Latency, delays},
 };
 
@@ -118,7 +118,7 @@ impl Swarm {
             };
             while started < due && started - done < plan.in_flight as u64 {
                 let verify = plan.verify_every > 0 && started % plan.verify_every as u64 == 0;
-                self.connect(group, verify)
+                self.connect(group, started as usize, verify)
                     .with_context(|| format!("connection {started} of {wanted}"))?;
                 started += 1;
             }
@@ -155,6 +155,22 @@ impl Swarm {
             }
             self.turn(Some(QUIET - quiet))?;
         }
+    }
+
+    /// Has all connections of a group subscribe that was held back. [`receive`](Self::receive) tells what comes of it.
+    pub fn subscribe(&mut self, group: usize, since: Option<&Since>) -> Result<()> {
+        let plan = self
+            .groups
+            .get(group)
+            .context("no such group")?
+            .plan
+            .clone();
+        let keys: Vec<usize> = self.members(group).map(|(key, _)| key).collect();
+        for key in keys {
+            let outcome = self.connections[key].subscribe(&plan, since);
+            self.settle(key, outcome);
+        }
+        Ok(())
     }
 
     /// Closes a group with close frames and waits until the server has ended every connection.
@@ -251,7 +267,7 @@ impl Swarm {
             .filter(move |(_, connection)| connection.group == group)
     }
 
-    fn connect(&mut self, group: usize, verify: bool) -> Result<()> {
+    fn connect(&mut self, group: usize, number: usize, verify: bool) -> Result<()> {
         let mut socket = TcpStream::connect(self.groups[group].plan.address)?;
         let entry = self.connections.vacant_entry();
         self.poll.registry().register(
@@ -259,7 +275,7 @@ impl Swarm {
             Token(entry.key()),
             Interest::READABLE | Interest::WRITABLE,
         )?;
-        entry.insert(Connection::new(socket, group, verify));
+        entry.insert(Connection::new(socket, group, number, verify));
         Ok(())
     }
 

@@ -138,6 +138,15 @@ pub async fn copy_stream(url: &str, from: &str, name: &str, subject: &str) -> Re
     Ok(())
 }
 
+/// What the stream `name` is.
+pub async fn stream(url: &str, name: &str) -> Result<jetstream::stream::Info> {
+    let stream = jetstream::new(connect(url).await?)
+        .get_stream(name)
+        .await
+        .with_context(|| format!("no stream {name}"))?;
+    Ok(stream.cached_info().clone())
+}
+
 async fn connect(url: &str) -> Result<Client> {
     async_nats::connect(url)
         .await

@@ -21,6 +21,8 @@ use crate::measure;
 pub struct NatsServer {
     /// Where clients connect, on 127.0.0.1.
     pub port: u16,
+    /// Where it says how it is, on 127.0.0.1.
+    monitor: u16,
     child: Child,
     /// Holds the streams and the log.
     _folder: tempfile::TempDir,
@@ -34,12 +36,10 @@ impl NatsServer {
             .map_or_else(|| PathBuf::from("nats-server"), PathBuf::from);
         let folder = tempfile::tempdir().context("no place for streams")?;
         let log = folder.path().join("log");
-        // Free a moment ago; nats-server has no way to tell which port it took.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-            .local_addr()?
-            .port();
+        let (port, monitor) = (free_port()?, free_port()?);
         let child = Command::new(&binary)
-            .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string(), "-sd"])
+            .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-m", &monitor.to_string(), "-sd"])
             .arg(folder.path().join("streams"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -54,6 +54,7 @@ impl NatsServer {
             })?;
         let mut server = Self {
             port,
+            monitor,
             child,
             _folder: folder,
         };
@@ -81,6 +82,17 @@ impl NatsServer {
         measure::cpu_time(self.child.id())
     }
 
+    /// Subscriptions of all clients.
+    pub fn subscriptions(&self) -> Result<u64> {
+        let address = (Ipv4Addr::LOCALHOST, self.monitor).into();
+        let answer = super::get(address, "/subsz").context("nats-server does not tell")?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
+        let body: serde_json::Value = serde_json::from_str(body)?;
+        body["num_subscriptions"]
+            .as_u64()
+            .context("nats-server does not count its subscriptions")
+    }
+
     /// Whether a client is told what the server is: it listens only once its streams are there.
     fn greets(&self) -> bool {
         let greeting = || -> std::io::Result<[u8; 4]> {
@@ -92,6 +104,12 @@ impl NatsServer {
         };
         greeting().is_ok_and(|start| &start == b"INFO")
     }
+}
+
+/// A port that was free a moment ago; nats-server has no way to tell which one it took.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }
 
 impl Drop for NatsServer {

@@ -1,18 +1,24 @@
-//! A bare loop of epoll and write(2): a timer fires, every socket gets the frame.
+//! Bare loops of epoll and write(2), one or several threads: a timer fires, every socket of a loop gets the frame.
 //!
-//! It is favoured: the gateway also reads each publish from a client, checks it and acknowledges it. With 1000
-//! subscribers that is a thousandth of its writes, and part of what it is for.
+//! They are favoured: the gateway also reads each publish from a client, checks it, acknowledges it and tells its other
+//! loops. With 1000 subscribers that is a thousandth of its writes, and part of what it is for.
 
 use std::{
     io::{BufRead, Read, Write, stdin, stdout},
     net::{TcpListener, TcpStream},
     os::fd::AsFd,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
 };
 
 use anyhow::{Context, Result};
 use nix::{
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout},
+        eventfd::{EfdFlags, EventFd},
         time::TimeSpec,
         timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
     },
@@ -31,6 +37,27 @@ use crate::{
 const LISTENER: u64 = u64::MAX;
 const INPUT: u64 = u64::MAX - 1;
 const TIMER: u64 = u64::MAX - 2;
+const INBOX: u64 = u64::MAX - 3;
+
+/// What a loop is given.
+enum Order {
+    Serve(TcpStream),
+    Send(Send),
+}
+
+/// The way to a loop.
+struct Inbox {
+    orders: Sender<Order>,
+    bell: Arc<EventFd>,
+}
+
+impl Inbox {
+    fn put(&self, order: Order) -> Result<()> {
+        self.orders.send(order).context("a loop has ended")?;
+        self.bell.write(1)?;
+        Ok(())
+    }
+}
 
 /// What is being sent.
 struct Run {
@@ -42,44 +69,63 @@ struct Run {
 struct Loop {
     epoll: Epoll,
     timer: TimerFd,
+    orders: Receiver<Order>,
+    bell: Arc<EventFd>,
+    answers: Sender<Sent>,
     /// By the number that epoll knows them under; those that ended stay as holes.
     sockets: Vec<Option<TcpStream>>,
     run: Option<Run>,
     sequence: u64,
 }
 
-/// Serves until stdin ends.
-pub fn serve() -> Result<()> {
+/// Serves until stdin ends, with connections spread over `loops` threads.
+pub fn serve(loops: usize) -> Result<()> {
+    let (answers, sent) = mpsc::channel();
+    let inboxes = (0..loops)
+        .map(|_| Loop::start(answers.clone()))
+        .collect::<Result<Vec<_>>>()?;
     let listener = socket::listen()?;
     listener.set_nonblocking(true)?;
-    let mut this = Loop {
-        epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
-        timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::empty())?,
-        sockets: Vec::new(),
-        run: None,
-        sequence: 0,
-    };
-    socket::watch(&this.epoll, &listener, LISTENER)?;
-    socket::watch(&this.epoll, stdin(), INPUT)?;
-    socket::watch(&this.epoll, this.timer.as_fd(), TIMER)?;
-    let mut events = [EpollEvent::empty(); 256];
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    socket::watch(&epoll, &listener, LISTENER)?;
+    socket::watch(&epoll, stdin(), INPUT)?;
+    let mut turns = inboxes.iter().cycle();
     loop {
-        let count = match this.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Err(nix::errno::Errno::EINTR) => continue,
-            count => count?,
-        };
-        for event in &events[..count] {
-            match event.data() {
-                LISTENER => this.accept(&listener)?,
-                INPUT => match read_request()? {
-                    Some(send) => this.start(send)?,
-                    None => return Ok(()),
-                },
-                TIMER => this.fire()?,
-                key => this.read(key),
+        for key in wait(&epoll)? {
+            if key == LISTENER {
+                accept(&listener, &mut turns)?;
+                continue;
             }
+            let Some(send) = read_request()? else {
+                return Ok(());
+            };
+            for inbox in &inboxes {
+                inbox.put(Order::Send(send))?;
+            }
+            let all = sent.iter().take(loops).collect::<Vec<_>>();
+            answer(Sent {
+                messages: all.iter().map(|one| one.messages).min().unwrap_or(0),
+                short_writes: all.iter().map(|one| one.short_writes).sum(),
+            })?;
         }
     }
+}
+
+/// The numbers of what is ready.
+fn wait(epoll: &Epoll) -> Result<Vec<u64>> {
+    let mut events = [EpollEvent::empty(); 256];
+    match epoll.wait(&mut events, EpollTimeout::NONE) {
+        Err(nix::errno::Errno::EINTR) => Ok(Vec::new()),
+        count => Ok(events[..count?].iter().map(EpollEvent::data).collect()),
+    }
+}
+
+fn accept<'a>(listener: &TcpListener, turns: &mut impl Iterator<Item = &'a Inbox>) -> Result<()> {
+    while let Some(socket) = socket::accept(listener)? {
+        let inbox = turns.next().context("no loop")?;
+        inbox.put(Order::Serve(socket))?;
+    }
+    Ok(())
 }
 
 /// One request a line; the asker waits for the answer, so no second line can be buffered out of epoll's sight.
@@ -93,11 +139,63 @@ fn read_request() -> Result<Option<Send>> {
         .with_context(|| format!("not a request: {line}"))
 }
 
+fn answer(sent: Sent) -> Result<()> {
+    let mut line = serde_json::to_vec(&sent)?;
+    line.push(b'\n');
+    stdout().write_all(&line)?;
+    Ok(stdout().flush()?)
+}
+
 impl Loop {
-    fn accept(&mut self, listener: &TcpListener) -> Result<()> {
-        while let Some(socket) = socket::accept(listener)? {
-            socket::watch(&self.epoll, &socket, self.sockets.len() as u64)?;
-            self.sockets.push(Some(socket));
+    fn start(answers: Sender<Sent>) -> Result<Inbox> {
+        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK)?);
+        let (sender, orders) = mpsc::channel();
+        let mut this = Self {
+            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
+            timer: TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::empty())?,
+            orders,
+            bell: bell.clone(),
+            answers,
+            sockets: Vec::new(),
+            run: None,
+            sequence: 0,
+        };
+        socket::watch(&this.epoll, this.timer.as_fd(), TIMER)?;
+        socket::watch(&this.epoll, this.bell.as_fd(), INBOX)?;
+        thread::spawn(move || {
+            if let Err(error) = this.turn() {
+                eprintln!("a loop has failed: {error:#}");
+                std::process::exit(1);
+            }
+        });
+        Ok(Inbox {
+            orders: sender,
+            bell,
+        })
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        loop {
+            for key in wait(&self.epoll)? {
+                match key {
+                    INBOX => self.take_orders()?,
+                    TIMER => self.fire()?,
+                    key => self.read(key),
+                }
+            }
+        }
+    }
+
+    fn take_orders(&mut self) -> Result<()> {
+        self.bell.read()?;
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Serve(socket) => {
+                    socket::watch(&self.epoll, &socket, self.sockets.len() as u64)?;
+                    self.sockets.push(Some(socket));
+                }
+                Order::Send(send) => self.begin(send)?,
+            }
         }
         Ok(())
     }
@@ -112,7 +210,7 @@ impl Loop {
         }
     }
 
-    fn start(&mut self, send: Send) -> Result<()> {
+    fn begin(&mut self, send: Send) -> Result<()> {
         let interval = TimeSpec::from_duration(send.schedule.interval());
         self.timer
             .set(Expiration::Interval(interval), TimerSetTimeFlags::empty())?;
@@ -158,10 +256,7 @@ impl Loop {
         }
         if run.bursts_left == 0 {
             self.timer.unset()?;
-            let mut line = serde_json::to_vec(&run.sent)?;
-            line.push(b'\n');
-            stdout().write_all(&line)?;
-            stdout().flush()?;
+            self.answers.send(run.sent)?;
             self.run = None;
         }
         Ok(())

@@ -28,9 +28,12 @@ pub enum Unit {
     /// Messages.
     #[serde(rename = "messages")]
     Messages,
-    /// Requests that change something.
-    #[serde(rename = "writes")]
-    Writes,
+    /// Things.
+    #[serde(rename = "")]
+    Count,
+    /// Messages per second.
+    #[serde(rename = "/s")]
+    PerSecond,
     /// Pings per connection and interval.
     #[serde(rename = "pings")]
     Pings,
@@ -47,7 +50,8 @@ impl Unit {
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Kilobytes => format!("{value:.2} KB"),
             Self::PercentOfCore => format!("{value:.2} %"),
-            Self::Messages | Self::Writes => format!("{value:.0}"),
+            Self::Messages | Self::Count => format!("{value:.0}"),
+            Self::PerSecond => format!("{value:.0}/s"),
             Self::Pings => format!("{value:.2}"),
         }
     }

@@ -1,4 +1,4 @@
-//! CPU time per delivery of a fan-out to 1000 subscribers, against a bare loop of write(2).
+//! CPU time per delivery of a fan-out to 1000 subscribers, against bare loops of write(2).
 
 use std::time::Instant;
 
@@ -53,6 +53,55 @@ impl Series {
     }
 }
 
+/// What is measured in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// The gateway, with single messages or bursts.
+    Gateway { bursts: bool },
+    /// So many bare loops; bursts are a write a message or, joined, a write a burst.
+    Bare {
+        loops: usize,
+        bursts: bool,
+        joined: bool,
+    },
+}
+
+impl Subject {
+    fn bare(loops: usize) -> [Self; 3] {
+        [(false, false), (true, false), (true, true)].map(|(bursts, joined)| Self::Bare {
+            loops,
+            bursts,
+            joined,
+        })
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Gateway { bursts: false } => "gateway, single".to_owned(),
+            Self::Gateway { bursts: true } => "gateway, bursts".to_owned(),
+            Self::Bare {
+                loops,
+                bursts,
+                joined,
+            } => {
+                let traffic = match (bursts, joined) {
+                    (false, _) => "single",
+                    (true, false) => "bursts, a write a message",
+                    (true, true) => "bursts, a write a burst",
+                };
+                format!("{}, {traffic}", named(loops))
+            }
+        }
+    }
+}
+
+fn named(loops: usize) -> String {
+    match loops {
+        1 => "bare loop".to_owned(),
+        _ => format!("{loops} bare loops"),
+    }
+}
+
 /// Measures single messages and bursts, without history and with it.
 pub fn run(settings: &Settings) -> Result<Report> {
     let traffic = |burst, seconds| Traffic {
@@ -66,14 +115,25 @@ pub fn run(settings: &Settings) -> Result<Report> {
     };
     let single = traffic(1, settings.pick(6.0, 0.3));
     let bursts = traffic(10, settings.pick(10.0, 0.3));
+    let shards = settings.shards()?;
+    let references = match shards {
+        1 => vec![1],
+        _ => vec![shards, 1],
+    };
     let mut report = Report::new("fanout", "CPU time per delivery in a fan-out");
     report.method = format!(
         "{} subscribers of one room, 128 bytes of data, JSON protocol, {} messages/s; user + system time of the \
          server over the deliveries of a window, which starts after a second of warm-up. Each window has fresh \
-         processes; the order alternates. The reference writes frames of the length that the gateway's frames were \
-         measured to have; it has no publisher, while the gateway also reads and acknowledges each publish.",
+         processes; the order alternates. The gateway has {shards} shards; references are as many bare loops, and one. \
+         They write frames of the length that the gateway's frames were measured to have; they have no publisher, while \
+         the gateway also reads and acknowledges each publish.",
         single.subscribers, single.schedule.per_second
     );
+    let mut subjects = vec![
+        Subject::Gateway { bursts: false },
+        Subject::Gateway { bursts: true },
+    ];
+    subjects.extend(references.iter().flat_map(|loops| Subject::bare(*loops)));
     let mut busiest: f64 = 0.0;
     for history in [false, true] {
         let which = if history {
@@ -83,77 +143,66 @@ pub fn run(settings: &Settings) -> Result<Report> {
         };
         // Learns the length of the frames; its timing is thrown away.
         let frame_bytes = gateway(settings, single, history)?.frame_bytes;
-        let mut series: [Series; 5] = Default::default();
+        let mut series: Vec<Series> = subjects.iter().map(|_| Series::default()).collect();
         for pair in 0..settings.pairs {
             progress(&format!(
                 "fanout {which}: pair {} of {}",
                 pair + 1,
                 settings.pairs
             ));
-            let mut order = [0, 1, 2, 3, 4];
             // Neither side always runs on the machine that the other has just warmed or tired.
-            order.rotate_left(pair % 5);
-            for which in order {
-                series[which].0.push(match which {
-                    0 => gateway(settings, single, history)?,
-                    1 => reference(single, frame_bytes, false)?,
-                    2 => gateway(settings, bursts, history)?,
-                    3 => reference(bursts, frame_bytes, false)?,
-                    _ => reference(bursts, frame_bytes, true)?,
+            let mut order: Vec<usize> = (0..subjects.len()).collect();
+            order.rotate_left(pair % subjects.len());
+            for index in order {
+                series[index].0.push(match subjects[index] {
+                    Subject::Gateway { bursts: false } => gateway(settings, single, history)?,
+                    Subject::Gateway { bursts: true } => gateway(settings, bursts, history)?,
+                    Subject::Bare {
+                        loops,
+                        bursts: many,
+                        joined,
+                    } => reference(
+                        if many { bursts } else { single },
+                        frame_bytes,
+                        loops,
+                        joined,
+                    )?,
                 });
             }
         }
-        let [
-            ours_single,
-            bare_single,
-            ours_bursts,
-            bare_bursts,
-            bare_joined,
-        ] = &series;
-        let mut ratio = |what: &str, ours: &Series, bare: &Series, target| {
-            report
-                .rows
-                .extend(Summary::of_ratios(&ours.cost(), &bare.cost()).map(|value| {
-                    Row::new(format!("{what}, {which}"), Unit::Ratio, value).at_most(target)
+        let of = |subject| &series[subjects.iter().position(|one| *one == subject).unwrap_or(0)];
+        for loops in &references {
+            for bare in Subject::bare(*loops) {
+                let Subject::Bare { bursts, joined, .. } = bare else {
+                    continue;
+                };
+                let (what, target) = match (bursts, joined) {
+                    (false, _) => ("single messages / write(2) each", 1.15),
+                    (true, false) => ("bursts of ten / write(2) a message", 0.2),
+                    (true, true) => ("bursts of ten / write(2) a burst", 1.25),
+                };
+                let ours = of(Subject::Gateway { bursts }).cost();
+                let ratio = Summary::of_ratios(&ours, &of(bare).cost());
+                report.rows.extend(ratio.map(|value| {
+                    let what = format!("{what}, {}, {which}", named(*loops));
+                    Row::new(what, Unit::Ratio, value).at_most(target)
                 }));
+            }
+        }
+        let microseconds = |what: String, values| {
+            Summary::of(values)
+                .map(|value| Row::new(format!("{what}, {which}"), Unit::Microseconds, value))
         };
-        ratio(
-            "single messages / write(2) each",
-            ours_single,
-            bare_single,
-            1.15,
-        );
-        ratio(
-            "bursts of ten / write(2) a message",
-            ours_bursts,
-            bare_bursts,
-            0.2,
-        );
-        ratio(
-            "bursts of ten / write(2) a burst",
-            ours_bursts,
-            bare_joined,
-            1.25,
-        );
-        for (what, values) in [
-            ("gateway, single: CPU per delivery", ours_single.cost()),
-            ("reference, single: CPU per delivery", bare_single.cost()),
-            ("gateway, bursts: CPU per delivery", ours_bursts.cost()),
-            (
-                "reference, bursts, a write a message: CPU per delivery",
-                bare_bursts.cost(),
-            ),
-            (
-                "reference, bursts, a write a burst: CPU per delivery",
-                bare_joined.cost(),
-            ),
-            ("gateway, single: p99 latency", ours_single.p99()),
-            ("reference, single: p99 latency", bare_single.p99()),
+        for (subject, series) in subjects.iter().zip(&series) {
+            let what = format!("{}: CPU per delivery", subject.name());
+            report.rows.extend(microseconds(what, series.cost()));
+        }
+        for subject in [
+            Subject::Gateway { bursts: false },
+            Subject::bare(references[0])[0],
         ] {
-            report.rows.extend(
-                Summary::of(values)
-                    .map(|value| Row::new(format!("{what}, {which}"), Unit::Microseconds, value)),
-            );
+            let what = format!("{}: p99 latency", subject.name());
+            report.rows.extend(microseconds(what, of(subject).p99()));
         }
         busiest = series.iter().map(Series::busiest).fold(busiest, f64::max);
         report
@@ -181,8 +230,8 @@ fn gateway(settings: &Settings, traffic: Traffic, history: bool) -> Result<Sampl
     })
 }
 
-fn reference(traffic: Traffic, frame_bytes: usize, joined: bool) -> Result<Sample> {
-    let mut server = Reference::start(&["fanout".to_owned()])?;
+fn reference(traffic: Traffic, frame_bytes: usize, loops: usize, joined: bool) -> Result<Sample> {
+    let mut server = Reference::start(&["fanout".to_owned(), format!("--loops={loops}")])?;
     window(server.target, Protocol::Plain, traffic, |_, schedule| {
         let sent = server.send(&Send {
             schedule,

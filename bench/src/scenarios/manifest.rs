@@ -53,6 +53,7 @@ spec:
     messagesPerSecond: 100000
     messageBurst: 100000
     connectsPerSecond: 100000
+    subscribesPerSecond: 100000
     connectionsPerGateway: 100000
     sendQueueSize: 16Mi
 ",

@@ -8,14 +8,17 @@ pub mod idle;
 pub mod manifest;
 pub mod memory;
 mod nats;
+pub mod nats_fanout;
 pub mod nats_foreign;
 pub mod nats_latency;
 pub mod nats_publish;
+pub mod nats_resume;
+pub mod nats_rooms;
 pub mod operator;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{process::Gateway, report::Report};
 
@@ -44,6 +47,20 @@ impl Settings {
         Gateway::start(&self.gateway, manifest, &self.gateway_arguments)
     }
 
+    /// How many shards the gateways have: as told by their arguments, else one a core.
+    fn shards(&self) -> Result<usize> {
+        let told = self
+            .gateway_arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--shards="));
+        match told {
+            Some(count) => count
+                .parse()
+                .with_context(|| format!("--gateway-argument=--shards={count}: expected a number")),
+            None => Ok(std::thread::available_parallelism()?.get()),
+        }
+    }
+
     /// Starts a gateway that meets others on NATS, and waits until it may take clients.
     fn start_gateway_on_nats(&self, manifest: &str, name: &str) -> Result<Gateway> {
         let mut arguments = vec!["--create-stream".to_owned(), format!("--name={name}")];
@@ -68,10 +85,13 @@ pub const ALL: [Scenario; 6] = [
 ];
 
 /// The scenarios that need a `nats-server`; run where they are named.
-pub const NATS: [Scenario; 3] = [
+pub const NATS: [Scenario; 6] = [
     ("nats-latency", nats_latency::run),
     ("nats-publish", nats_publish::run),
     ("nats-foreign", nats_foreign::run),
+    ("nats-resume", nats_resume::run),
+    ("nats-fanout", nats_fanout::run),
+    ("nats-rooms", nats_rooms::run),
 ];
 
 /// The scenarios that need a cluster; run where they are named, in its network.

@@ -5,12 +5,13 @@ use sha2::{Digest, Sha256};
 use tokio::runtime;
 
 use crate::{
+    load::Since,
     nats::{self, Way},
     process::NatsServer,
 };
 
 /// The stream that a gateway makes for the [`Channel`](super::manifest::Channel), where it has one partition.
-const GATEWAY_STREAM: &str = "linnet_default_bench";
+pub(super) const GATEWAY_STREAM: &str = "linnet_default_bench";
 const RELAY_STREAM: &str = "bench_relay";
 
 /// The way of a bare relay, with a subject of as many tokens as the gateway's. With history it has a stream of the
@@ -39,6 +40,20 @@ pub(super) fn relay_way(nats: &NatsServer, history: bool, room: &str) -> Result<
         url,
         subject: format!("bench.default.relay.history.0.r_{room}"),
         stream: Some(RELAY_STREAM.to_owned()),
+    })
+}
+
+/// The position of the last message in the gateway's stream, which has one partition: no room has any after it.
+pub(super) fn position(nats: &NatsServer) -> Result<Since> {
+    let url = nats.url();
+    let info = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(nats::stream(&url, GATEWAY_STREAM))?;
+    let epoch = info.config.metadata.get("linnet-epoch");
+    Ok(Since {
+        epoch: epoch.context("the stream has no epoch")?.clone(),
+        offset: info.state.last_sequence,
     })
 }
 

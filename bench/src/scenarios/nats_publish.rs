@@ -15,6 +15,8 @@ use crate::{
 
 const PUBLISHERS: usize = 64;
 const TARGET: f64 = 1.5;
+/// Publishes per second, where it is looked for what a core can take.
+const RUSH: f64 = 8000.0;
 
 /// Measures acks at a fixed rate.
 pub fn run(settings: &Settings) -> Result<Report> {
@@ -24,6 +26,11 @@ pub fn run(settings: &Settings) -> Result<Report> {
         seconds: settings.pick(8.0, 0.5),
         data_bytes: 128,
     };
+    let rush = Schedule {
+        per_second: settings.pick(RUSH, 1280.0),
+        seconds: settings.pick(3.0, 0.5),
+        ..schedule
+    };
     let mut report = Report::new("nats-publish", "Acked publishes into streams");
     report.method = format!(
         "{PUBLISHERS} publishers send {} messages/s of 128 bytes in all, each into a room with history of its own; from \
@@ -32,8 +39,9 @@ pub fn run(settings: &Settings) -> Result<Report> {
          way at most as in the gateway, and a stream of the gateway's configuration. So the gateway's acks make two \
          hops more, which the bare relay (tokio and async-nats, no JSON) makes too. The reference sends no \
          Nats-Msg-Id, which the gateway does. Each window has a fresh gateway and relay; the NATS server stays, and \
-         the order alternates.",
-        schedule.per_second, schedule.seconds
+         the order alternates. A rush of {} messages/s follows on the gateway; 'saturates' is a second over its time \
+         per message.",
+        schedule.per_second, schedule.seconds, rush.per_second
     );
     let nats = NatsServer::start()?;
     let manifest = Channel {
@@ -46,7 +54,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     drop(settings.start_gateway_on_nats(&manifest, "a")?);
     let way = relay_way(&nats, true, "all")?;
     let mut series: [Vec<Latency>; 3] = Default::default();
-    let mut costs = Vec::new();
+    let (mut costs, mut rush_costs) = (Vec::new(), Vec::new());
     let mut busiest: f64 = 0.0;
     for pair in 0..settings.pairs {
         progress(&format!(
@@ -70,6 +78,10 @@ pub fn run(settings: &Settings) -> Result<Report> {
                     let served = cpu + (nats.cpu()? - nats_before).as_secs_f64();
                     busiest = busiest.max(served / begun.elapsed().as_secs_f64());
                     costs.push(cpu * 1e6 / latency.count as f64);
+                    let before = gateway.target.cpu()?;
+                    let rushed = publishers.publish(rush)?.count;
+                    let cpu = (gateway.target.cpu()? - before).as_secs_f64();
+                    rush_costs.push(cpu * 1e6 / rushed as f64);
                     latency
                 }
                 1 => bare(&way, schedule)?,
@@ -77,7 +89,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
             });
         }
     }
-    add_rows(&mut report, &series, costs);
+    add_rows(&mut report, &series, costs, rush_costs);
     report.notes.push(format!(
         "Gateway and NATS together took {busiest:.2} cores at most; the publishers come on top."
     ));
@@ -111,7 +123,12 @@ fn warm_up(schedule: Schedule) -> Schedule {
     }
 }
 
-fn add_rows(report: &mut Report, series: &[Vec<Latency>; 3], costs: Vec<f64>) {
+fn add_rows(
+    report: &mut Report,
+    series: &[Vec<Latency>; 3],
+    costs: Vec<f64>,
+    rush_costs: Vec<f64>,
+) {
     let p50 = |of: usize| -> Vec<f64> { series[of].iter().map(|latency| latency.p50).collect() };
     let p99 = |of: usize| -> Vec<f64> { series[of].iter().map(|latency| latency.p99).collect() };
     report
@@ -143,5 +160,17 @@ fn add_rows(report: &mut Report, series: &[Vec<Latency>; 3], costs: Vec<f64>) {
     report.rows.extend(
         Summary::of(costs)
             .map(|value| Row::new("gateway: CPU per publish", Unit::Microseconds, value)),
+    );
+    let saturating: Vec<f64> = rush_costs.iter().map(|cost| 1e6 / cost).collect();
+    report.rows.extend(Summary::of(rush_costs).map(|value| {
+        Row::new(
+            "gateway: CPU per publish in a rush",
+            Unit::Microseconds,
+            value,
+        )
+    }));
+    report.rows.extend(
+        Summary::of(saturating)
+            .map(|value| Row::new("a gateway's core saturates at", Unit::PerSecond, value)),
     );
 }

@@ -256,7 +256,7 @@ fn many(
     rows.extend(
         one(
             &format!("{channels} channels, steady: writes"),
-            Unit::Writes,
+            Unit::Count,
             writes as f64,
         )
         .map(|row| row.at_most(0.0)),
@@ -311,7 +311,7 @@ fn many(
     rows.extend(
         one(
             &format!("{channels} channels, restart: writes"),
-            Unit::Writes,
+            Unit::Count,
             writes as f64,
         )
         .map(|row| row.at_most(0.0)),

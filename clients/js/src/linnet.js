@@ -69,6 +69,11 @@ const CLOSE_MEANINGS = {
   4102: 'the gateway is overloaded',
   4103: 'the broker can not be reached',
   4104: 'the server heard nothing from this client',
+  4106: 'the broker has no room for messages',
+  4107: 'what the channel may store is used up',
+  4108: 'the broker stores nothing',
+  4109: 'the broker does not let the gateway in',
+  4110: 'the broker does not let the gateway publish this',
   4200: 'messages were missed',
 };
 
@@ -94,7 +99,16 @@ export function describeClose(code) {
 }
 
 /** The request did nothing, and may work in a moment. */
-const TRY_AGAIN = new Set(['rate_limited', 'overloaded', 'unavailable', 'storage_full']);
+const TRY_AGAIN = new Set([
+  'rate_limited',
+  'overloaded',
+  'unavailable',
+  'storage_full',
+  'storage_limit',
+  'no_storage',
+  'broker_unauthorized',
+  'broker_denied',
+]);
 /** Codes that a `connect` may fail with and still succeed later; any other is final. */
 const CONNECT_AGAIN = new Set([...TRY_AGAIN, 'internal', 'outcome_unknown', 'draining']);
 /** The close codes that stand for errors of `connect`. */

@@ -91,6 +91,22 @@ test('`unavailable` is tried again with the same id, and keeps its place', async
   await published;
 });
 
+test('whatever keeps the broker from publishing, it is tried again with the same id', async (t) => {
+  const codes = ['storage_full', 'storage_limit', 'no_storage', 'broker_unauthorized', 'broker_denied'];
+  const { server, clock, linnet } = await setup(t);
+  const published = linnet.room('lobby').publish('a');
+  const peer = await server.accept();
+  let request = await peer.next();
+  for (const code of codes) {
+    peer.refuse(request, code, { retry_after_ms: 300 });
+    await clock.timer(300);
+    clock.advance(300);
+    request = await peer.expect('publish', { message_id: request.message_id });
+  }
+  peer.ack(request, { epoch: 'e', offset: 1, timestamp: 1 });
+  await published;
+});
+
 test('`outcome_unknown` is sent again with the same id', async (t) => {
   const { clock, peer, publishing, request } = await inFlight(t, true);
   peer.refuse(request, 'outcome_unknown');

@@ -67,6 +67,7 @@ impl Embedded {
                 position: message.offset.map(|offset| (self.epoch.clone(), offset)),
                 timestamp: Some(message.timestamp),
                 duplicate: false,
+                deduplicated: stored,
             };
             if let Some(key) = key.filter(|_| stored) {
                 self.published.remember(key, receipt.clone(), now);
@@ -112,6 +113,13 @@ impl Broker for Embedded {
             Request::Leave { room, connection } => {
                 self.events.push_back(Event::Left { room, connection })
             }
+            // The hub sees all there is.
+            Request::Members { token, .. } => self.events.push_back(Event::Members {
+                token,
+                count: 0,
+                members: Vec::new(),
+            }),
+            Request::Connect { .. } | Request::Disconnect { .. } => {}
             Request::Direct { token, to, message } => {
                 self.events.push_back(Event::Direct { to, message, token })
             }
@@ -119,7 +127,9 @@ impl Broker for Embedded {
                 let result = connections.ok_or(PublishError::Overloaded);
                 self.events.push_back(Event::DirectSent { token, result });
             }
-            Request::Watch(_) | Request::Unwatch(_) => {} // everything comes back in any case
+            // Everything comes back in any case.
+            Request::Watch { token, .. } => self.events.push_back(Event::Watched { token }),
+            Request::Unwatch(_) => {}
         }
     }
 

@@ -59,8 +59,13 @@ pub enum Request {
         /// Makes a repeat within the window the same message.
         key: Option<DeduplicationKey>,
     },
-    /// This gateway has subscribers of the room from now on.
-    Watch(RoomName),
+    /// This gateway has subscribers of the room from now on; answered by [`Event::Watched`], soon whatever happens.
+    Watch {
+        /// Names the answer.
+        token: Token,
+        /// The room.
+        room: RoomName,
+    },
     /// It has none any more.
     Unwatch(RoomName),
     /// Reads stored messages beyond what the hub's ring holds; answered by [`Event::Read`].
@@ -86,6 +91,33 @@ pub enum Request {
         /// The room.
         room: RoomName,
         /// Which connection left.
+        connection: ConnectionId,
+    },
+    /// Asks who is in a room that this gateway does not watch; answered by [`Event::Members`].
+    Members {
+        /// Names the answer.
+        token: Token,
+        /// The room.
+        room: RoomName,
+        /// Only those whose connection comes after this one, in the order of [`ConnectionId`].
+        after: Option<ConnectionId>,
+        /// Most members wanted.
+        limit: usize,
+    },
+    /// A connection of this gateway has a user, who may have others on other gateways; [`Event::Replaced`] tells which
+    /// of this gateway's are too many. Only a token names a user, and this version takes none yet: until then no client
+    /// makes the hub ask this.
+    Connect {
+        /// The user.
+        user: UserId,
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// It is gone.
+    Disconnect {
+        /// The user.
+        user: UserId,
+        /// The connection.
         connection: ConnectionId,
     },
     /// Sends to every connection of a user: [`Event::Direct`] on all gateways; answered by [`Event::DirectSent`].
@@ -124,6 +156,12 @@ pub enum Event {
         token: Token,
         /// Where it stands, or why it does not.
         result: Result<Receipt, PublishError>,
+    },
+    /// The answer to [`Request::Watch`]: whatever is published to the room from now on, on any gateway, is told, or that
+    /// it may have been lost.
+    Watched {
+        /// The request's.
+        token: Token,
     },
     /// A message of a room that this gateway watches, in the order of offsets.
     Message(Arc<Message>),
@@ -175,6 +213,23 @@ pub enum Event {
         /// Which connection.
         connection: ConnectionId,
     },
+    /// The answer to [`Request::Members`].
+    Members {
+        /// The request's.
+        token: Token,
+        /// How many are in the room, on all gateways.
+        count: usize,
+        /// Those asked for, in the order of their connections.
+        members: Vec<Member>,
+    },
+    /// A user has more connections than `limits.connectionsPerUser` on all gateways together, and this one, which is here,
+    /// is among the oldest. Those of gateways that drain or are lost do not count.
+    Replaced {
+        /// The user.
+        user: UserId,
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// A direct message for a user who may have connections here.
     Direct {
         /// The receiver.
@@ -218,12 +273,14 @@ pub enum Scope {
 /// Where a published message stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Its position, in the store that took it; `None` in a room without history.
+    /// Its position, in the store that took it; `None` in a room without history, and where a worker gets it first.
     pub position: Option<(Epoch, Offset)>,
     /// Milliseconds since the Unix epoch; `None` where only the message itself, when it comes, has its time.
     pub timestamp: Option<u64>,
     /// Whether it is a repeat of the message at `position`.
     pub duplicate: bool,
+    /// Whether a repeat would be known as one.
+    pub deduplicated: bool,
 }
 
 /// Why a publish did not succeed.
@@ -238,6 +295,20 @@ pub enum PublishError {
     /// The store has no room for it; not published.
     #[error("the broker's storage is full: not published, try again once it has room")]
     StorageFull,
+    /// The account may not store more; not published.
+    #[error("the broker's account may not store more: not published, raise its limit")]
+    StorageLimit,
+    /// The broker stores nothing; not published.
+    #[error("the broker stores nothing: not published, enable JetStream")]
+    NoStorage,
+    /// The broker does not let the gateway in; not published.
+    #[error("the broker refuses the gateway's credentials: not published, put them right")]
+    Unauthorized,
+    /// The broker does not let the gateway publish this; not published.
+    #[error(
+        "the broker does not let the gateway publish this: not published, widen its permissions"
+    )]
+    Denied,
     /// Queues are full; not published.
     #[error("the gateway's queues are full: not published, try again later")]
     Overloaded,

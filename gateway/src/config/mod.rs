@@ -34,6 +34,8 @@ pub struct Channel {
     pub heartbeat: Heartbeat,
     /// How many messages rooms keep; `None` where the channel has no history.
     pub history: Option<History>,
+    /// How workers share what is published to rooms that have them.
+    pub workers: Workers,
     /// Window over which a stopping gateway moves its connections.
     pub drain: Duration,
     /// Whether permessage-deflate is negotiated.
@@ -76,6 +78,17 @@ pub struct History {
     pub partitions: u16,
 }
 
+/// `spec.workers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Parts that rooms are spread over, each worked by one worker at a time.
+    pub partitions: u16,
+    /// How long a worker has for one message.
+    pub acknowledge: Duration,
+    /// How often a message is tried.
+    pub max_deliveries: u32,
+}
+
 impl Channel {
     /// Compiles a valid manifest.
     pub fn compile(manifest: &RealtimeChannel) -> Self {
@@ -103,6 +116,11 @@ impl Channel {
                 replicas: history.replicas as usize,
                 partitions: u16::try_from(history.partitions).unwrap_or(u16::MAX),
             }),
+            workers: Workers {
+                partitions: u16::try_from(spec.workers.partitions).unwrap_or(u16::MAX),
+                acknowledge: Duration::from_secs(spec.workers.acknowledge_seconds.into()),
+                max_deliveries: spec.workers.max_deliveries,
+            },
             drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
             compression: spec.transports.web_socket.compression == Compression::PerMessage,
             path: if path.is_empty() {

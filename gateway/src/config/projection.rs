@@ -20,6 +20,7 @@ const OPERATORS: &[&[&str]] = &[
     &["networkPolicy"],
     &["history", "replicas"],
     &["history", "deletionPolicy"],
+    &["workers", "partitions"],
 ];
 
 /// Fields that gateways read once and that never change after.

@@ -1,7 +1,7 @@
 //! `spec.rooms`: which rule covers a room, and what it allows.
 
-use linnet_crds::rooms::RoomRule;
 pub use linnet_crds::rooms::{Access, PresenceMode};
+use linnet_crds::rooms::{Delivery, RoomRule};
 
 /// The template that stands for the session's user in a `match`.
 const USER: &str = "{user_id}";
@@ -27,6 +27,8 @@ pub struct Rule {
     pub max_members: usize,
     /// Whether the room keeps messages.
     pub history: bool,
+    /// Whether what is published goes to a worker, and only its output to the room.
+    pub worker: bool,
 }
 
 /// A part of a pattern: text that must stand there, any run of characters, or the user.
@@ -60,6 +62,16 @@ impl Rules {
         self.first(|pattern| matches(pattern, room, None))
     }
 
+    /// Whether what is published to any room goes to a worker.
+    pub fn any_worker(&self) -> bool {
+        self.rules.iter().any(|rule| rule.worker)
+    }
+
+    /// Whether what is published to a room goes to a worker.
+    pub fn has_worker(&self, room: &str) -> bool {
+        self.any_worker() && self.for_room(room).worker
+    }
+
     /// Whether both keep messages in the same rooms.
     pub fn keep_alike(&self, other: &Self) -> bool {
         let shape = |rules: &Self| {
@@ -80,13 +92,16 @@ impl Rules {
 
 impl Rule {
     fn compile(rule: &RoomRule, channel_has_history: bool) -> Self {
+        let history = channel_has_history && rule.history.is_enabled();
         Self {
             pattern: segments(&rule.pattern),
             subscribe: rule.subscribe,
             publish: rule.publish,
             presence: rule.presence.mode,
             max_members: rule.presence.max_members as usize,
-            history: channel_has_history && rule.history.is_enabled(),
+            history,
+            // Without history there is no place for a worker's output.
+            worker: history && rule.delivery == Delivery::Worker,
         }
     }
 }
@@ -194,6 +209,16 @@ mod tests {
         let rules = Rules::compile(&[closed, RoomRule::new("closed.open")], true);
         assert_eq!(rules.for_room("closed.open").publish, Access::Nobody);
         assert_eq!(rules.for_room("other").publish, Access::Everyone);
+    }
+
+    #[test]
+    fn a_worker_stands_behind_the_rooms_of_its_rule_only() {
+        let mut worked = RoomRule::new("worked.*");
+        worked.delivery = Delivery::Worker;
+        let rules = Rules::compile(std::slice::from_ref(&worked), true);
+        assert!(rules.has_worker("worked.a") && !rules.has_worker("a"));
+        assert!(!Rules::compile(&[worked], false).any_worker());
+        assert!(!Rules::compile(&[], true).any_worker());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The hub knows rooms: who is in them, what they keep, and what happens to a message between the broker and the
 //! shards. One thread at a time runs it; [`actor`] sees to that, [`state::Hub`] holds no IO.
 //!
-//! [`state`] takes each command and event and passes it to the file of its subject: `subscribing`, `publishing`,
-//! `reading`, `gaps`, or `memory`, which decides what is kept.
+//! [`state`] takes each command and event and passes it to the file of its subject: `subscribing`, `watching`,
+//! `publishing`, `reading`, `gaps`, or `memory`, which decides what is kept.
 
 pub mod actor;
 pub mod command;
@@ -20,6 +20,7 @@ pub mod state;
 mod stores;
 mod subscribing;
 mod users;
+mod watching;
 
 pub use actor::HubHandle;
 pub use command::{Address, Command, CommandKind};

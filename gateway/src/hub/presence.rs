@@ -14,7 +14,7 @@ use crate::protocol::{PresenceChange, PresenceChangeKind, PresenceMembers, Prese
 /// How long changes are collected (PROTOCOL, Presence).
 pub const MERGE: Duration = Duration::from_millis(500);
 /// Most members of a page.
-const PAGE_MEMBERS: usize = 100;
+pub const PAGE_MEMBERS: usize = 100;
 
 /// The presence of one room.
 #[derive(Debug, Default)]

@@ -60,7 +60,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 };
                 counter.add(1);
                 Answer::Published {
-                    not_deduplicated: had_message_id && receipt.position.is_none(),
+                    not_deduplicated: had_message_id && !receipt.deduplicated,
                     position: receipt.position,
                     timestamp: receipt.timestamp,
                     duplicate: receipt.duplicate,
@@ -162,6 +162,10 @@ fn refused(error: PublishError) -> Answer {
         PublishError::Unavailable => ErrorCode::Unavailable,
         PublishError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         PublishError::StorageFull => ErrorCode::StorageFull,
+        PublishError::StorageLimit => ErrorCode::StorageLimit,
+        PublishError::NoStorage => ErrorCode::NoStorage,
+        PublishError::Unauthorized => ErrorCode::BrokerUnauthorized,
+        PublishError::Denied => ErrorCode::BrokerDenied,
         PublishError::Overloaded => ErrorCode::Overloaded,
     })
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::command::Address;
 use super::delivery::{Answer, Outlet};
+use super::presence::{PAGE_MEMBERS, Presence};
 use super::ring::{PAGE_BYTES, PAGE_MESSAGES, Page, read_page};
 use super::state::{Hub, Pending};
-use crate::broker::{Broker, Range, Request, Token};
+use crate::broker::{Broker, Member, Range, Request, Token};
 use crate::config::PresenceMode;
 use crate::message::Message;
 use crate::names::{ConnectionId, Offset, RoomName};
@@ -21,6 +22,14 @@ pub(super) struct Question {
     room: RoomName,
     range: HistoryRange,
     limit: usize,
+}
+
+/// A request for the members of a room that nobody here is in.
+pub(super) struct Roll {
+    to: Address,
+    id: Option<RequestId>,
+    mode: PresenceMode,
+    max_members: usize,
 }
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
@@ -114,32 +123,56 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         name: &RoomName,
         after: Option<ConnectionId>,
     ) {
-        let (mode, max_members, presence) = match self.rooms.get(name) {
-            Some(room) => (room.presence_mode, room.max_members, room.presence.as_ref()),
+        let room = self.rooms.get(name);
+        let (mode, max_members) = match room {
+            Some(room) => (room.presence_mode, room.max_members),
             None => {
                 let rule = self.channel.rules.for_room(name.as_str());
-                (rule.presence, rule.max_members, None)
+                (rule.presence, rule.max_members)
             }
         };
-        let answer = match (mode, presence) {
-            (PresenceMode::Off, _) => Answer::Refused(ErrorCode::NoPresence),
-            (mode, Some(presence)) => Answer::Presence(presence.snapshot(mode, max_members, after)),
-            (PresenceMode::Count, None) => Answer::Presence(PresencePage {
-                version: 0,
-                members: PresenceMembers::Count(0),
-            }),
-            (PresenceMode::Full, None) => {
-                let members = PresenceMembers::Page {
-                    members: Vec::new(),
-                    more: false,
-                };
-                Answer::Presence(PresencePage {
-                    version: 0,
-                    members,
-                })
-            }
+        if mode == PresenceMode::Off {
+            return self.answer(to, id, Answer::Refused(ErrorCode::NoPresence));
+        }
+        if let Some(room) = room.filter(|room| room.subscriptions() > 0) {
+            // Frames lead on from what is told here, so it is nothing before the first of them.
+            let page = match &room.presence {
+                Some(presence) => presence.snapshot(mode, max_members, after),
+                None => Presence::default().snapshot(mode, max_members, after),
+            };
+            return self.answer(to, id, Answer::Presence(page));
+        }
+        let roll = Roll {
+            to,
+            id,
+            mode,
+            max_members,
         };
-        self.answer(to, id, answer);
+        let token = self.pending.insert(Pending::Members(roll)) as Token;
+        self.broker.submit(Request::Members {
+            token,
+            room: name.clone(),
+            after,
+            limit: PAGE_MEMBERS + 1,
+        });
+    }
+
+    /// Answers with what the broker knows of a room that nobody here is in. No frame was told of it, so its version is 0.
+    pub(super) fn members(&mut self, token: Token, count: usize, mut members: Vec<Member>) {
+        let Some(Pending::Members(roll)) = self.pending.try_remove(token as usize) else {
+            return;
+        };
+        let members = match roll.mode {
+            PresenceMode::Full if count <= roll.max_members => {
+                let more = members.len() > PAGE_MEMBERS;
+                members.truncate(PAGE_MEMBERS);
+                PresenceMembers::Page { members, more }
+            }
+            _ => PresenceMembers::Count(count),
+        };
+        let version = 0;
+        let page = PresencePage { version, members };
+        self.answer(roll.to, roll.id, Answer::Presence(page));
     }
 
     /// Most bytes of a page: half of what may wait for a client, so that a page alone does not disconnect it.

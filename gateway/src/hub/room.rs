@@ -7,7 +7,8 @@ use super::Address;
 use super::presence::Presence;
 use super::ring::Ring;
 use super::rings::Place;
-use crate::broker::Partition;
+use super::watching::Waiting;
+use crate::broker::{Partition, Token};
 use crate::config::{PresenceMode, Rules};
 use crate::message::Message;
 use crate::names::RoomName;
@@ -29,6 +30,10 @@ pub struct Room {
     subscribers: HashMap<Address, bool>,
     /// Live subscriptions per shard.
     live: Box<[u32]>,
+    /// What the broker was asked when it was told to listen, until it does.
+    pub watch: Option<Token>,
+    /// Subscribes that wait for that.
+    pub waiting: Vec<Waiting>,
     /// The messages that it keeps; [`super::rings::Rings`] changes them.
     pub ring: Ring,
     /// Who is in it.
@@ -58,6 +63,8 @@ impl Room {
             max_members: 0,
             subscribers: HashMap::new(),
             live: vec![0; shards].into(),
+            watch: None,
+            waiting: Vec::new(),
             ring,
             presence: None,
             outgoing: Vec::new(),
@@ -128,6 +135,11 @@ impl Room {
     /// Subscriptions, live or not.
     pub fn subscriptions(&self) -> usize {
         self.subscribers.len()
+    }
+
+    /// Whether subscribes wait until the broker hears it.
+    pub fn awaits_broker(&self) -> bool {
+        !self.stored && self.watch.is_some()
     }
 
     /// Whether it can be forgotten.

@@ -12,13 +12,13 @@ use super::command::{Address, Command, CommandKind};
 use super::delivery::{Answer, Delivery, Outlet};
 use super::directory::Directory;
 use super::presence::MERGE;
-use super::reading::Question;
+use super::reading::{Question, Roll};
 use super::rings::Rings;
 use super::room::Room;
 use super::stores::Stores;
 use super::subscribing::Resume;
 use super::users::Users;
-use crate::broker::{Broker, Event, Token};
+use crate::broker::{Broker, Event, Request, Token};
 use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
 use crate::names::RoomName;
@@ -66,6 +66,9 @@ pub(super) enum Pending {
     },
     Resume(Resume),
     History(Question),
+    Members(Roll),
+    /// The broker begins to listen to this room.
+    Watch(RoomName),
     /// It has its answer already; the token stays taken until the broker's comes.
     Overtaken,
 }
@@ -137,13 +140,10 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             CommandKind::Connect { connection, user } => {
                 let max = self.channel.limits.connections_per_user;
                 if let Some(oldest) = self.users.add(connection, user.as_ref(), from, max) {
-                    self.outlet.send(
-                        oldest.shard,
-                        Delivery::Close {
-                            to: oldest,
-                            code: ErrorCode::Replaced,
-                        },
-                    );
+                    self.replace(oldest);
+                }
+                if let Some(user) = user {
+                    self.broker.submit(Request::Connect { user, connection });
                 }
             }
             CommandKind::Disconnect {
@@ -156,6 +156,9 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     self.leave(from, &room, connection);
                 }
                 self.users.remove(connection, user.as_ref(), from);
+                if let Some(user) = user {
+                    self.broker.submit(Request::Disconnect { user, connection });
+                }
                 if notify {
                     self.outlet
                         .send(from.shard, Delivery::Detached { to: from });
@@ -188,6 +191,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
     pub fn event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Message(message) => self.message(message),
+            Event::Watched { token } => self.watched(token),
             Event::Published { token, result } => self.published(token, result),
             Event::Position {
                 partition,
@@ -202,6 +206,9 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 let Some(room) = self.rooms.get_mut(&room) else {
                     return;
                 };
+                if room.subscriptions() == 0 {
+                    return; // it was under way when the last one left
+                }
                 if room.presence_mode != PresenceMode::Off
                     && room.presence.get_or_insert_default().join(member)
                 {
@@ -218,6 +225,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     self.presence_due.push_back((now + MERGE, room.clone()));
                 }
                 self.forget_if_idle(&room);
+            }
+            Event::Members {
+                token,
+                count,
+                members,
+            } => self.members(token, count, members),
+            Event::Replaced { user, connection } => {
+                if let Some(address) = self.users.take(connection, &user) {
+                    self.replace(address);
+                }
             }
             Event::Direct { to, message, token } => self.direct(token, &to, &message),
             Event::DirectSent { token, result } => self.sent(token, result),
@@ -296,6 +313,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             self.forget_if_idle(&name);
         }
+    }
+
+    /// A newer connection of the same user took the place.
+    fn replace(&mut self, to: Address) {
+        let code = ErrorCode::Replaced;
+        self.outlet.send(to.shard, Delivery::Close { to, code });
     }
 
     pub(super) fn answer(&mut self, to: Address, id: Option<RequestId>, answer: Answer) {

@@ -7,6 +7,7 @@ use super::command::Address;
 use super::delivery::{Delivery, Outlet};
 use super::ring::{PAGE_MESSAGES, Ring};
 use super::state::{Hub, Pending};
+use super::watching::Waiting;
 use crate::broker::{Broker, Member, Range, Request, Token};
 use crate::config::PresenceMode;
 use crate::message::Message;
@@ -93,6 +94,16 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
         };
         self.enter(to, &name, !more, member);
+        let room = self.room(&name);
+        if room.awaits_broker() {
+            let waiting = Waiting {
+                to,
+                id,
+                presence,
+                recovered,
+            };
+            return room.waiting.push(waiting);
+        }
         let outcome = Subscribed {
             position: stored.then_some((epoch, at)),
             recovered,
@@ -102,7 +113,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         self.tell_subscribed(to, id, name, presence, outcome);
     }
 
-    fn tell_subscribed(
+    pub(super) fn tell_subscribed(
         &mut self,
         to: Address,
         id: Option<RequestId>,
@@ -129,13 +140,12 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     /// Counts a subscription, and tells the broker of the first one and of the member.
     pub(super) fn enter(&mut self, address: Address, name: &RoomName, live: bool, member: Member) {
-        let room = self.room(name);
-        let first = room.subscriptions() == 0;
-        let new = room.subscribe(address, live);
-        let told = room.presence_mode != PresenceMode::Off;
-        if first {
-            self.broker.submit(Request::Watch(name.clone()));
+        if self.room(name).subscriptions() == 0 {
+            self.watch(name);
         }
+        let room = self.room(name);
+        let new = room.subscribe(address, live && !room.awaits_broker());
+        let told = room.presence_mode != PresenceMode::Off;
         if new {
             self.metrics.subscriptions.add(1);
         }
@@ -157,6 +167,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
 
     pub(super) fn leave(&mut self, address: Address, name: &RoomName, connection: ConnectionId) {
         self.settle(address, name);
+        self.wait_no_more(address, name);
         let Some(room) = self.rooms.get_mut(name) else {
             return;
         };
@@ -174,6 +185,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         if last {
             // Nobody here is left to be told, and what happens from now on is not heard.
             room.presence = None;
+            room.watch = None;
             self.broker.submit(Request::Unwatch(name.clone()));
         }
         self.forget_if_idle(name);
@@ -256,7 +268,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             since,
             presence,
             until: _,
-            reach,
+            mut reach,
         } = resume;
         let page_bytes = self.page_bytes();
         self.hand_over(&name); // what came before is in the page, not after it
@@ -268,6 +280,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         if let Some(read) = &mut read {
             // What the store has and this gateway has not heard yet comes live.
             read.retain(|message| message.offset <= Some(position));
+            if room.ring.floor() <= since.offset {
+                // A gap that came meanwhile is before the position that is known: the ring has all that follows.
+                read.clear();
+                reach = room.ring.floor();
+            }
         }
         let page =
             read.and_then(|read| room.ring.after_read(&read, since.offset, reach, page_bytes));

@@ -14,3 +14,4 @@ mod reads;
 mod resume;
 mod rooms;
 mod support;
+mod watching;

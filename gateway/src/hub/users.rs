@@ -10,7 +10,7 @@ use crate::names::{ConnectionId, UserId};
 /// Connections by user, oldest first; an anonymous connection is a user of its own.
 #[derive(Debug, Default)]
 pub struct Users {
-    named: HashMap<UserId, Vec<Address>>,
+    named: HashMap<UserId, Vec<(ConnectionId, Address)>>,
     anonymous: Arc<Directory>,
 }
 
@@ -37,8 +37,8 @@ impl Users {
         };
         self.anonymous.remove(connection);
         let addresses = self.named.entry(user.clone()).or_default();
-        addresses.push(address);
-        (addresses.len() > max).then(|| addresses.remove(0))
+        addresses.push((connection, address));
+        (addresses.len() > max).then(|| addresses.remove(0).1)
     }
 
     /// Removes a connection.
@@ -48,18 +48,28 @@ impl Users {
             return;
         };
         if let Some(addresses) = self.named.get_mut(user) {
-            addresses.retain(|other| *other != address);
+            addresses.retain(|(_, other)| *other != address);
             if addresses.is_empty() {
                 self.named.remove(user);
             }
         }
     }
 
+    /// Takes a connection of a user out before it is removed: its place is another's. Gives where it lives, if it is there.
+    pub fn take(&mut self, connection: ConnectionId, user: &UserId) -> Option<Address> {
+        let addresses = self.named.get_mut(user)?;
+        let at = addresses.iter().position(|(id, _)| *id == connection)?;
+        Some(addresses.remove(at).1)
+    }
+
     /// The connections of a user, or the anonymous connection of that name.
     pub fn find(&self, user: &UserId) -> Vec<Address> {
         match ConnectionId::parse(user.as_str()) {
             Some(connection) => self.anonymous.find(connection).into_iter().collect(),
-            None => self.named.get(user).cloned().unwrap_or_default(),
+            None => {
+                let named = self.named.get(user).into_iter().flatten();
+                named.map(|(_, address)| *address).collect()
+            }
         }
     }
 }

@@ -277,6 +277,18 @@ fn broker_metrics(health: &Health, page: &mut Page<'_>) -> fmt::Result {
         "linnet_broker_reads",
         "Reads of a stream for what memory does not hold, by whether all was there",
         reads.map(|(outcome, count)| ([("outcome", outcome)], count.get())),
+    )?;
+    page.gauge(
+        "linnet_broker_work_queue",
+        "Messages that wait for a worker, or are with one",
+        None,
+        metrics.work_queue.get(),
+    )?;
+    page.counter(
+        "linnet_broker_dead_letters",
+        "Messages that were put into the dead letters because workers did not survive them",
+        None,
+        metrics.dead_letters.get(),
     )
 }
 

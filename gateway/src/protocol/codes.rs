@@ -42,6 +42,14 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// The broker has no room for it; nothing was published.
     StorageFull,
+    /// The channel may not store more there; nothing was published.
+    StorageLimit,
+    /// The broker stores nothing; nothing was published.
+    NoStorage,
+    /// The broker does not let the gateway in; nothing was published.
+    BrokerUnauthorized,
+    /// The broker does not let the gateway publish this; nothing was published.
+    BrokerDenied,
     /// Nothing was heard for interval + timeout.
     PingTimeout,
     /// No `connect` came.
@@ -58,7 +66,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -78,6 +86,10 @@ impl ErrorCode {
         Self::Unavailable,
         Self::OutcomeUnknown,
         Self::StorageFull,
+        Self::StorageLimit,
+        Self::NoStorage,
+        Self::BrokerUnauthorized,
+        Self::BrokerDenied,
         Self::PingTimeout,
         Self::ConnectTimeout,
         Self::CatchUpTimeout,
@@ -109,6 +121,10 @@ impl ErrorCode {
                 | Self::Unavailable
                 | Self::OutcomeUnknown
                 | Self::StorageFull
+                | Self::StorageLimit
+                | Self::NoStorage
+                | Self::BrokerUnauthorized
+                | Self::BrokerDenied
                 | Self::Internal
         )
     }
@@ -181,6 +197,26 @@ impl ErrorCode {
                 "storage_full",
                 4106,
                 "not published: the broker's storage is full, try again later",
+            ),
+            Self::StorageLimit => (
+                "storage_limit",
+                4107,
+                "not published: the channel may store no more, try again later",
+            ),
+            Self::NoStorage => (
+                "no_storage",
+                4108,
+                "not published: the broker stores nothing, try again later",
+            ),
+            Self::BrokerUnauthorized => (
+                "broker_unauthorized",
+                4109,
+                "not published: the broker does not let the gateway in, try again later",
+            ),
+            Self::BrokerDenied => (
+                "broker_denied",
+                4110,
+                "not published: the broker does not let the gateway do this, try again later",
             ),
             Self::PingTimeout => (
                 "ping_timeout",

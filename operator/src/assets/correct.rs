@@ -20,6 +20,9 @@ const OURS: [&str; 6] = [
 ];
 /// More of the streams of history.
 const HISTORY: [&str; 2] = ["max_age", "duplicate_window"];
+/// More of the streams around workers. The number of partitions, and with it the subject transform, was fixed when the
+/// stream was made.
+const WORK: [&str; 1] = ["duplicate_window"];
 /// More of the bucket of leases.
 const LEASES: [&str; 4] = [
     "allow_msg_ttl",
@@ -91,6 +94,7 @@ pub fn correct(live: &Value, asset: &Asset, owner: &str) -> Result<Correction, R
     let more: &[&str] = match asset.kind {
         Kind::History => &HISTORY,
         Kind::Leases => &LEASES,
+        Kind::Work | Kind::Dead => &WORK,
     };
     for field in OURS.iter().chain(more).copied() {
         if same(live.get(field), wanted.get(field)) {

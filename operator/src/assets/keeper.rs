@@ -2,6 +2,7 @@
 
 use linnet_gateway::broker::nats::api::{ApiError, call};
 use linnet_gateway::broker::nats::health::Fault;
+use linnet_gateway::broker::nats::work::prepare;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ impl AssetError {
                 Fault::NoLeader => "NoAnswer",
                 Fault::PermissionDenied => "PermissionDenied",
                 Fault::StorageFull | Fault::AccountLimit => "LimitReached",
+                Fault::WrongStream => "StreamConflict",
                 _ => "StreamRefused",
             },
         }
@@ -106,6 +108,10 @@ impl<'a> Keeper<'a> {
         }
         if let Some(error) = first {
             return Err(error);
+        }
+        if let Some(wanted) = self.plan.workers {
+            let prepared = prepare(&self.broker.jetstream, &self.plan.of, wanted).await;
+            prepared.map_err(|why| error("preparing the work queue".to_owned(), why))?;
         }
         for name in self.names().await? {
             let planned = self.plan.has(&name);

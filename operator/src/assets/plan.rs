@@ -5,6 +5,7 @@ use linnet_gateway::broker::nats::presence::link::bucket;
 use linnet_gateway::broker::nats::presence::state;
 use linnet_gateway::broker::nats::stream::StreamOf;
 use linnet_gateway::broker::nats::subjects::Subjects;
+use linnet_gateway::broker::nats::work::{self, Wanted};
 use linnet_gateway::config::Channel;
 
 /// What a stream is for.
@@ -14,6 +15,10 @@ pub enum Kind {
     History,
     /// Is behind the bucket with the leases of gateways.
     Leases,
+    /// Keeps what workers are to work.
+    Work,
+    /// Keeps what no worker could work.
+    Dead,
 }
 
 /// A stream that there is to be.
@@ -43,6 +48,10 @@ pub struct Plan {
     pub leases: String,
     /// The streams. None where the channel has no broker.
     pub assets: Vec<Asset>,
+    /// What workers need, where a room has some: the work queue's consumers are part of it.
+    pub workers: Option<Wanted>,
+    /// The channel's names on NATS.
+    pub(super) of: Subjects,
 }
 
 impl Plan {
@@ -59,6 +68,8 @@ impl Plan {
             subjects: format!("{prefix}.{}.{}.>", channel.namespace, channel.name),
             leases: leases.name.clone(),
             assets: Vec::new(),
+            workers: channel.nats.as_ref().and_then(|_| Wanted::of(channel)),
+            of: subjects.clone(),
         };
         if channel.nats.is_none() {
             return plan;
@@ -69,10 +80,12 @@ impl Plan {
                 config: StreamOf::new(subjects.clone(), partition, true).config(history),
             }));
         }
-        plan.assets.push(Asset {
-            kind: Kind::Leases,
-            config: leases,
-        });
+        let mut add = |kind, config| plan.assets.push(Asset { kind, config });
+        add(Kind::Leases, leases);
+        if let Some(wanted) = plan.workers {
+            add(Kind::Work, work::work(&subjects, &wanted));
+            add(Kind::Dead, work::dead(&subjects, &wanted));
+        }
         plan
     }
 

@@ -200,6 +200,28 @@ fn the_bucket_keeps_what_makes_leases_run_out() {
     assert!(config["metadata"].get(EPOCH).is_none(), "leases have none");
 }
 
+#[test]
+fn rooms_with_workers_have_a_work_queue_and_a_stream_of_dead_letters_which_keep_their_partitions() {
+    let spec = |partitions: u32, replicas: u32| {
+        json!({"history": {"replicas": replicas}, "workers": {"partitions": partitions},
+            "rooms": [{"match": "*", "delivery": "Worker"}]})
+    };
+    let before = Plan::of("linnet", &channel(spec(4, 1)));
+    assert_eq!(
+        before.names()[2..],
+        ["linnet_shop_chat_work", "linnet_shop_chat_dead"]
+    );
+    let live = serde_json::to_value(&before.assets[2].config).unwrap();
+    let after = Plan::of("linnet", &channel(spec(8, 3)));
+    let (config, changed) = updated(&live, &after.assets[2]);
+    assert_eq!(changed, ["num_replicas"]);
+    for kept in ["subject_transform", "metadata", "retention"] {
+        assert_eq!(config[kept], live[kept], "{kept}");
+    }
+    let none = Plan::of("linnet", &channel(json!({"history": {}})));
+    assert_eq!(none.assets.len(), 2);
+}
+
 fn urls(urls: &[&str]) -> Vec<String> {
     urls.iter().map(|url| (*url).to_owned()).collect()
 }

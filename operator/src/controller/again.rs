@@ -11,8 +11,11 @@ use rand::RngExt;
 
 use crate::status::conditions::types;
 
-/// In a steady state.
+/// In a steady state, where something is not watched: an HTTPRoute that somebody edits, a stream.
 const STEADY: Duration = Duration::from_secs(450);
+
+/// In a steady state, where everything is watched: in case that an event was lost.
+const WATCHED: Duration = Duration::from_secs(1800);
 
 /// While something that is not watched is waited for.
 const WAITING: Duration = Duration::from_secs(10);
@@ -55,7 +58,17 @@ fn wait(spec: &RealtimeChannelSpec, status: &RealtimeChannelStatus) -> Duration 
         (None, Some(_), ..) if routed => WAITING,
         (None, _, Some(_), _) => WAITING,
         (None, _, _, Some(_)) => WAITING,
-        _ => STEADY,
+        _ => {
+            let has_broker = status
+                .conditions
+                .iter()
+                .any(|c| c.type_ == types::BROKER_READY);
+            if routed || has_broker {
+                STEADY
+            } else {
+                WATCHED
+            }
+        }
     }
 }
 
@@ -96,11 +109,19 @@ mod tests {
             ("Accepted", "InvalidSpec"),
             ("ConfigurationApplied", "NotAccepted"),
         ];
-        assert_eq!(seconds(json!({}), &invalid), 450);
+        assert_eq!(seconds(json!({}), &invalid), 1800);
         assert_eq!(
             seconds(json!({}), &[("GatewaysAvailable", "ScaledToZero")]),
-            450
+            1800
         );
-        assert_eq!(seconds(json!({}), &[]), 450);
+        assert_eq!(seconds(json!({}), &[]), 1800);
+    }
+
+    #[test]
+    fn what_is_not_watched_is_looked_at_now_and_then_in_any_case() {
+        let route = json!({"expose": {"httpRoute": {"parentRefs": [{"name": "g"}]}}});
+        assert_eq!(seconds(route, &[]), 450);
+        let edit = [("Accepted", "InvalidSpec"), ("BrokerReady", "NotAccepted")];
+        assert_eq!(seconds(json!({}), &edit), 450);
     }
 }

@@ -125,7 +125,10 @@ impl Runner {
                 Ok(Err(kube::Error::Api(status))) if is_race(&status) => self.candidate.forget(),
                 Ok(Err(error)) => {
                     self.candidate.forget();
-                    self.complain(error.to_string());
+                    self.complain(match error {
+                        kube::Error::Api(status) => status.message,
+                        error => error.to_string(),
+                    });
                     return;
                 }
                 Err(_) => {

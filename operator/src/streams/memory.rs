@@ -104,7 +104,7 @@ impl Streams {
 /// Tells one plan from another. The epoch that it drew is no part of it.
 fn what(urls: &[String], plan: &Plan) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (urls, &plan.owner).hash(&mut hasher);
+    (urls, &plan.owner, format!("{:?}", plan.workers)).hash(&mut hasher);
     for Asset { config, .. } in &plan.assets {
         (
             &config.name,

@@ -142,12 +142,12 @@ async fn ask(
         .map_err(Problem::from))
 }
 
-/// The streams of history that are on the broker.
+/// The streams with messages that are on the broker.
 fn history(plan: &Plan, orphans: &[String]) -> Vec<String> {
     let planned = plan
         .assets
         .iter()
-        .filter(|asset| asset.kind == Kind::History);
+        .filter(|asset| asset.kind != Kind::Leases);
     let planned = planned.map(|asset| asset.name().to_owned());
     planned.chain(orphans.iter().cloned()).collect()
 }

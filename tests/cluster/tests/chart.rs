@@ -90,7 +90,9 @@ fn two_operators_are_ready_and_one_leads() {
         let deployment = kubectl.get("deployment/linnet-operator").await;
         assert_eq!(deployment["status"]["readyReplicas"], 2, "{deployment}");
         let lease = kubectl.get("lease/linnet-operator").await;
-        let leader = lease["spec"]["holderIdentity"].as_str().unwrap();
+        // The pod, and after an underscore what tells its restarts apart.
+        let holder = lease["spec"]["holderIdentity"].as_str().unwrap();
+        let leader = holder.split('_').next().unwrap();
         let selector = "--selector=app.kubernetes.io/name=linnet-operator";
         let pods = kubectl
             .run(&["get", "pods", selector, "--output=name"])

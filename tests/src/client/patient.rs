@@ -19,12 +19,16 @@ const GREETING: Duration = Duration::from_secs(5);
 /// Whether an `error` frame tells of something that passes: the request is to be repeated.
 #[must_use]
 pub fn is_passing(error: &Value) -> bool {
-    const PASSING: [&str; 5] = [
+    const PASSING: [&str; 9] = [
         "unavailable",
         "outcome_unknown",
         "overloaded",
         "rate_limited",
         "storage_full",
+        "storage_limit",
+        "no_storage",
+        "broker_unauthorized",
+        "broker_denied",
     ];
     PASSING.iter().any(|code| error["code"] == *code)
 }

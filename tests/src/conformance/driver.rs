@@ -37,12 +37,17 @@ impl Driver {
     }
 
     async fn of(factory: &impl Factory, manifest: Manifest) -> Self {
-        let Started { broker, keep } = factory.start(&manifest).await;
+        Self::over(factory.start(&manifest).await)
+    }
+
+    /// Drives a broker that was started already, before it has told anything.
+    #[must_use]
+    pub fn over(started: Started) -> Self {
         Self {
-            broker,
+            broker: started.broker,
             events: VecDeque::new(),
             last_token: 0,
-            _keep: keep,
+            _keep: started.keep,
         }
     }
 
@@ -51,7 +56,8 @@ impl Driver {
         Self::new(factory).await.connected().await
     }
 
-    async fn connected(mut self) -> Self {
+    /// This one once it has told its positions.
+    pub async fn connected(mut self) -> Self {
         for _ in 0..self.broker.partitions() {
             let position = |event: &Event| matches!(event, Event::Position { .. }).then_some(());
             self.take("a position", position).await;
@@ -73,9 +79,23 @@ impl Driver {
             .room(json!({"match": "*", "history": history}));
         let mut driver = Self::of(factory, manifest).await.connected().await;
         for name in rooms {
-            driver.submit(Request::Watch(room(name)));
+            driver.watch(name).await;
         }
         driver
+    }
+
+    /// Watches a room, and awaits that it is heard.
+    pub async fn watch(&mut self, name: &str) {
+        let wanted = self.token();
+        self.submit(Request::Watch {
+            token: wanted,
+            room: room(name),
+        });
+        let answer = |event: &Event| match event {
+            Event::Watched { token } if *token == wanted => Some(()),
+            _ => None,
+        };
+        self.take("that the room is heard", answer).await;
     }
 
     /// The broker.

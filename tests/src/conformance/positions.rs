@@ -15,10 +15,13 @@ const BURST: u64 = 1000;
 /// A broker says where its store stands before it says anything of it.
 pub async fn a_position_is_told_before_anything_else(factory: &impl Factory) {
     let mut driver = Driver::new(factory).await;
-    driver.submit(Request::Watch(room("r")));
+    let token = driver.token();
+    let room = room("r");
+    driver.submit(Request::Watch { token, room });
     driver.publish(number("r", 1), true, None);
     loop {
         match driver.next().await {
+            Event::Watched { .. } => {}
             Event::Position { last, .. } => return assert_eq!(last, Offset(0), "it is empty"),
             // One that is not connected yet can't publish.
             Event::Published {
@@ -40,7 +43,7 @@ pub async fn a_stored_message_has_the_offset_of_its_receipt_in_the_epoch_that_wa
         _ => None,
     };
     let epoch = driver.take("a position", told).await;
-    driver.submit(Request::Watch(room("r")));
+    driver.watch("r").await;
     let receipt = driver.store(number("r", 1), None).await;
     let (in_epoch, offset) = at(&receipt);
     assert_eq!(in_epoch, epoch);
@@ -129,7 +132,7 @@ pub async fn a_room_that_was_unwatched_and_watched_again_is_heard(factory: &impl
     for stored in [true, false] {
         let mut driver = Driver::in_rooms(factory, &["r"], stored).await;
         driver.submit(Request::Unwatch(room("r")));
-        driver.submit(Request::Watch(room("r")));
+        driver.watch("r").await;
         driver.publish(number("r", 1), stored, None);
         assert_eq!(
             read_number(&*driver.message("r").await),

@@ -14,8 +14,7 @@ use crate::process::{self, Lines};
 use crate::wait::{STEP, until, within};
 
 /// The server's binary: `LINNET_NATS_SERVER`, else `nats-server` of the search path.
-#[must_use]
-pub fn binary() -> PathBuf {
+fn binary() -> PathBuf {
     std::env::var_os("LINNET_NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
 }
 

@@ -173,6 +173,22 @@ pub(super) const BAD: &[(&str, &str)] = &[
     ),
     ("  broker: {}", "broker.nats: required"),
     (
+        "  rooms: [{match: a, delivery: Worker}]",
+        "history: rooms with delivery: Worker need history: workers put their output there",
+    ),
+    (
+        "  history: {}\n  rooms: [{match: a, delivery: Worker, history: Disabled}]",
+        "rooms: a room with delivery: Worker can't have history: Disabled: workers put their output there",
+    ),
+    (
+        "  history: {deduplicationSeconds: 10}\n  rooms: [{match: a, delivery: Worker}]",
+        "workers.acknowledgeSeconds: workers.acknowledgeSeconds must be less than history.deduplicationSeconds, or output could double",
+    ),
+    (
+        "  workers: {partitions: 65}",
+        "workers.partitions: 65: must be from 1 to 64",
+    ),
+    (
         "  handler: {events: [connect]}",
         "handler: set exactly one of url and natsSubject",
     ),

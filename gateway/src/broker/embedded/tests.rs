@@ -147,6 +147,7 @@ fn an_id_is_remembered_for_the_window_and_a_repeat_does_not_prolong_it() {
         position: Some((Epoch::random(), Offset(1))),
         timestamp: Some(5),
         duplicate: false,
+        deduplicated: true,
     };
     let start = Instant::now();
     let at = |milliseconds| start + Duration::from_millis(milliseconds);
@@ -184,6 +185,7 @@ fn a_new_window_holds_for_what_is_remembered_already() {
         position: None,
         timestamp: Some(5),
         duplicate: false,
+        deduplicated: true,
     };
     let start = Instant::now();
     published.remember(key("a"), receipt.clone(), start);
@@ -209,6 +211,7 @@ fn ids_take_an_eighth_of_history_memory_at_most_and_the_oldest_go() {
         position: None,
         timestamp: Some(5),
         duplicate: false,
+        deduplicated: true,
     };
     for id in ["a", "b", "c", "d"] {
         published.remember(key(id), receipt.clone(), now);

@@ -10,15 +10,21 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::direct;
+use super::health::{Health, WORK};
 use super::live;
 use super::presence::entry::{Attendee, Topic};
-use super::presence::link::{LinkEvent, LinkHandle};
+use super::presence::link::{LinkEvent, LinkHandle, Members};
+use super::presence::users::{UserConnection, Users};
 use super::publish::{self, QUEUE_BYTES};
 use super::read;
+use super::refusal;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
-use crate::broker::{Broker, DeduplicationKey, Event, Partition, PublishError, Request, Token};
+use super::work::Wanted;
+use crate::broker::{
+    Broker, DeduplicationKey, Event, Member, Partition, PublishError, Request, Token,
+};
 use crate::config::{Channel, History};
 use crate::message::{Message, unix_milliseconds};
 use crate::names::RoomName;
@@ -35,11 +41,16 @@ pub struct Nats {
     pub(super) sending: Arc<AtomicUsize>,
     pub(super) direct: mpsc::UnboundedSender<direct::Ask>,
     pub(super) presence: LinkHandle,
-    /// Who has come to watched rooms, and gone.
+    /// The users of this gateway's connections.
+    pub(super) users: Users,
+    /// Who has come to watched rooms, and gone; the same of users.
     pub(super) news: mpsc::UnboundedReceiver<LinkEvent>,
     pub(super) read: mpsc::UnboundedSender<read::Ask>,
     pub(super) history: Option<watch::Sender<History>>,
+    /// What workers need; `None` where the channel has no history.
+    pub(super) work: Option<watch::Sender<Option<Wanted>>>,
     pub(super) connection: Connection,
+    pub(super) health: Arc<Health>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
     pub(super) unkept: mpsc::Receiver<Event>,
@@ -62,18 +73,27 @@ impl Nats {
         key: Option<DeduplicationKey>,
     ) {
         let full = |waiting: &AtomicUsize| waiting.load(Ordering::Relaxed) > QUEUE_BYTES;
-        if !self.connection.is_up() || (stored && self.history.is_none()) {
+        if !self.connection.is_up() {
+            return self.refuse(token, refusal::without_connection(&self.health));
+        }
+        if stored && self.history.is_none() {
             return self.refuse(token, PublishError::Unavailable);
         }
         if stored {
             if full(&self.publishing) {
                 return self.refuse(token, PublishError::Overloaded);
             }
-            let partition = self.subjects.partition(&message.room);
-            let subject = self.subjects.stored(&message.room);
             // Without a client's id a repeat of the gateway's own must still be known as one.
             let key = key.unwrap_or_else(DeduplicationKey::random);
-            let (headers, payload) = wire::encode(message);
+            let stored = self.subjects.stored(&message.room);
+            let worked = self.channel.rules.has_worker(message.room.as_str());
+            let (partition, subject, (headers, payload)) = if worked {
+                let subject = self.subjects.work(&message.room);
+                (WORK, subject, wire::encode_work(message, &stored))
+            } else {
+                let partition = self.subjects.partition(&message.room);
+                (partition, stored, wire::encode(message))
+            };
             let job = publish::Job {
                 token,
                 partition,
@@ -108,13 +128,53 @@ impl Nats {
         let _ = self.own.send(Event::Published { token, result }); // both ends are here
     }
 
-    fn watch(&mut self, room: RoomName) {
+    fn watch(&mut self, token: Token, room: RoomName) {
         let unkept = !self.channel.rules.for_room(room.as_str()).history;
         if unkept {
-            let _ = self.live.send(live::Ask::Watch(room.clone())); // the tasks end after this broker
+            let (room, token) = (room.clone(), Some(token));
+            let _ = self.live.send(live::Ask::Watch { room, token }); // the tasks end after this broker
+        } else {
+            let _ = self.own.send(Event::Watched { token }); // the streams are read in any case
         }
         self.presence.watch(Topic::Room(room.clone()));
         self.watched.insert(room, unkept);
+    }
+
+    /// What the hub is told of presence.
+    fn tell(&mut self, news: LinkEvent, events: &mut VecDeque<Event>) {
+        match news {
+            LinkEvent::Joined {
+                topic: Topic::Room(room),
+                attendee: Attendee { member, .. },
+                ..
+            } => events.push_back(Event::Joined { room, member }),
+            LinkEvent::Left {
+                topic: Topic::Room(room),
+                connection,
+            } => events.push_back(Event::Left { room, connection }),
+            LinkEvent::Joined {
+                topic: Topic::User(user),
+                attendee,
+                draining,
+            } => {
+                let one = UserConnection {
+                    connection: attendee.member.connection,
+                    connected_ms: attendee.connected_ms,
+                    draining,
+                };
+                let max = self.channel.limits.connections_per_user;
+                for connection in self.users.joined(&user, one, max) {
+                    let user = user.clone();
+                    events.push_back(Event::Replaced { user, connection });
+                }
+            }
+            LinkEvent::Left {
+                topic: Topic::User(user),
+                connection,
+            } => self.users.left(&user, connection),
+            LinkEvent::Watching(Topic::User(user)) => self.users.watching(&user),
+            LinkEvent::Watching(Topic::Room(_)) => {}
+        }
     }
 
     fn unwatch(&mut self, room: RoomName) {
@@ -143,7 +203,7 @@ impl Broker for Nats {
                 stored,
                 key,
             } => self.publish(token, *message, stored, key),
-            Request::Watch(room) => self.watch(room),
+            Request::Watch { token, room } => self.watch(token, room),
             Request::Unwatch(room) => self.unwatch(room),
             Request::Read {
                 token,
@@ -175,6 +235,45 @@ impl Broker for Nats {
             Request::Leave { room, connection } => {
                 self.presence.leave(Topic::Room(room), connection);
             }
+            Request::Members {
+                token,
+                room,
+                after,
+                limit,
+            } => {
+                let answers = self.own.clone();
+                let tell = move |Members { count, members }| {
+                    let _ = answers.send(Event::Members {
+                        token,
+                        count,
+                        members,
+                    }); // the hub is gone
+                };
+                self.presence.look(Topic::Room(room), after, limit, tell);
+            }
+            Request::Connect { user, connection } => {
+                if self.users.connect(&user, connection) {
+                    self.presence.watch(Topic::User(user.clone()));
+                }
+                let member = Member {
+                    connection,
+                    user: None,
+                    info: None,
+                };
+                let attendee = Attendee {
+                    member,
+                    connected_ms: unix_milliseconds(),
+                };
+                self.presence.join(Topic::User(user), attendee);
+            }
+            Request::Disconnect { user, connection } => {
+                let last = self.users.disconnect(&user, connection);
+                let topic = Topic::User(user);
+                self.presence.leave(topic.clone(), connection);
+                if last {
+                    self.presence.unwatch(topic);
+                }
+            }
             Request::Direct { token, to, message } => {
                 let _ = self.direct.send(direct::Ask::Send { token, to, message });
             }
@@ -190,7 +289,7 @@ impl Broker for Nats {
             events.push_back(event);
         }
         while let Poll::Ready(Some(news)) = self.news.poll_recv(context) {
-            events.extend(told(news));
+            self.tell(news, events);
         }
         while let Poll::Ready(Some(event)) = self.unkept.poll_recv(context) {
             events.push_back(event);
@@ -215,36 +314,27 @@ impl Broker for Nats {
         if let (Some(history), Some(of)) = (&self.history, channel.history) {
             history.send_if_modified(|now| std::mem::replace(now, of) != of);
         }
+        let max = channel.limits.connections_per_user;
+        for (user, connection) in self.users.limit(max) {
+            let _ = self.own.send(Event::Replaced { user, connection }); // both ends are here
+        }
+        if let Some(work) = &self.work {
+            let of = Wanted::of(channel);
+            work.send_if_modified(|now| std::mem::replace(now, of) != of);
+        }
         // Rooms that have begun to keep messages are heard elsewhere from now on, and the other way round.
         for (room, unkept) in &mut self.watched {
             let now = !channel.rules.for_room(room.as_str()).history;
             let ask = match (*unkept, now) {
                 (true, false) => live::Ask::Unwatch(room.clone()),
-                (false, true) => live::Ask::Watch(room.clone()),
+                (false, true) => live::Ask::Watch {
+                    room: room.clone(),
+                    token: None,
+                },
                 _ => continue,
             };
             *unkept = now;
             let _ = self.live.send(ask); // the tasks end after this broker
         }
-    }
-}
-
-/// What the hub is told of presence.
-fn told(news: LinkEvent) -> Option<Event> {
-    match news {
-        LinkEvent::Joined {
-            topic: Topic::Room(room),
-            attendee,
-            ..
-        } => Some(Event::Joined {
-            room,
-            member: attendee.member,
-        }),
-        LinkEvent::Left {
-            topic: Topic::Room(room),
-            connection,
-        } => Some(Event::Left { room, connection }),
-        // Nobody watches users yet.
-        LinkEvent::Joined { .. } | LinkEvent::Left { .. } => None,
     }
 }

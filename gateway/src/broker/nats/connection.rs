@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ClientError, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use rand::RngExt;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -153,10 +153,29 @@ fn hear(
                 health.set_of(Fault::Other, of, text);
             }
         }
-        Event::ClientError(error) => health.set_of(Fault::Disconnected, of, error.to_string()),
+        Event::ClientError(error) if refuses_login(&error) => {
+            health.set_of(Fault::Unauthorized, of, "authorization violation");
+        }
+        Event::ClientError(error) => {
+            health.clear_of(Fault::Unauthorized, of); // that is not what keeps it away now
+            health.set_of(Fault::Disconnected, of, error.to_string());
+        }
         Event::ServerError(error) => health.set_of(Fault::Other, of, error.to_string()),
         Event::LameDuckMode | Event::Draining => {}
     }
+}
+
+/// Whether a try to connect failed because the server does not take the credentials: the client tells it in words.
+fn refuses_login(error: &ClientError) -> bool {
+    let ClientError::Other(text) = error else {
+        return false;
+    };
+    [
+        ConnectErrorKind::AuthorizationViolation,
+        ConnectErrorKind::Authentication,
+    ]
+    .iter()
+    .any(|kind| *text == kind.to_string())
 }
 
 /// The subject of `Permissions Violation for Publish to "a.b"`.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::connection::Connection;
 use super::health::{Fault, Health};
+use super::refusal;
 use super::subjects::Subjects;
 use super::wire;
 use crate::broker::{Event, PublishError, Token};
@@ -116,7 +117,7 @@ impl Direct {
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Send { token, to, message }) => {
                         if !self.connection.is_up() {
-                            let result = Err(PublishError::Unavailable);
+                            let result = Err(refusal::without_connection(&self.health));
                             let _ = self.events.send(Event::DirectSent { token, result });
                             continue;
                         }

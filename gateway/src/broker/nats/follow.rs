@@ -7,21 +7,24 @@
 //! another consumer goes on behind the last position. The library's ordered consumer does less: its start position does
 //! not hold before the first message, and it tries again out of sight.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod begin;
+mod place;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull::{self, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use futures_util::StreamExt;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
+pub use self::place::Place;
 use super::api::ApiError;
 use super::connection::{Connection, REQUEST_TIMEOUT};
 use super::health::{Fault, Health};
-use super::stream::{Stream, StreamOf};
+use super::stream::StreamOf;
 use super::wire;
 use crate::broker::{Event, GapReason, Partition, Scope};
 use crate::config::History;
@@ -35,10 +38,6 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// When the server forgets a consumer that nobody asks any more.
 const FORGET: Duration = Duration::from_secs(30);
-/// How long the first look at what is stored may take.
-const WARM_UP: Duration = Duration::from_secs(10);
-/// What a message takes in memory beside its bytes in the stream; a stored one has headers and a subject too.
-const BESIDE: u64 = 256;
 /// Pause after an error.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Epochs that are remembered, to know a stream that comes back from a backup.
@@ -53,44 +52,6 @@ const STREAM_FAULTS: [Fault; 7] = [
     Fault::SlowConsumer,
     Fault::Other,
 ];
-
-/// How far a partition has been read; shared with who publishes to it.
-#[derive(Debug, Default)]
-pub struct Place {
-    now: Mutex<Option<(Epoch, Offset)>>,
-    /// Whether the stream has taken a message at a position that had been read already.
-    went_back: AtomicBool,
-    suspected: Notify,
-}
-
-impl Place {
-    /// The epoch and the last position; `None` before the stream was found.
-    pub fn now(&self) -> Option<(Epoch, Offset)> {
-        self.lock().clone()
-    }
-
-    /// The stream in this epoch gives out positions again that were given out before.
-    pub fn suspect(&self) {
-        if !self.went_back.swap(true, Ordering::Relaxed) {
-            self.suspected.notify_one();
-        }
-    }
-
-    fn advance(&self, to: Offset) {
-        if let Some((_, last)) = &mut *self.lock() {
-            *last = to;
-        }
-    }
-
-    fn begin(&self, epoch: Epoch, last: Offset) {
-        *self.lock() = Some((epoch, last));
-        self.went_back.store(false, Ordering::Relaxed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Epoch, Offset)>> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Reads one partition.
 pub struct Follower {
@@ -169,7 +130,7 @@ impl Run {
         loop {
             let message = tokio::select! {
                 message = messages.next() => message,
-                () = place.suspected.notified() => {
+                () = place.suspected() => {
                     return Err(ApiError::new(Fault::Other, "the stream has gone back"));
                 }
                 changed = self.follower.history.changed() => match changed {
@@ -219,49 +180,6 @@ impl Run {
                 self.warmed(pending).await?;
             }
         }
-    }
-
-    /// Where to read on, after it was told what the stream is.
-    async fn begin(&mut self, stream: Stream) -> Result<Offset, ApiError> {
-        let Some((epoch, position)) = self.follower.place.now() else {
-            let from = warm_from(&stream, self.follower.memory);
-            self.warm_until = Some(Instant::now() + WARM_UP);
-            let whole = from == stream.first;
-            self.position(stream.epoch, Offset(from.0 - 1), whole, vec![])
-                .await;
-            return Ok(from);
-        };
-        let went_back = self.follower.place.went_back.load(Ordering::Relaxed);
-        if stream.epoch == epoch && stream.last >= position && !went_back {
-            if stream.first.0 > position.0 + 1 {
-                // Everything between has gone unread: aged, or purged.
-                let last = Offset(stream.first.0 - 1);
-                let lost = self.lost(Scope::Partition(self.follower.partition));
-                self.position(epoch, last, false, vec![lost]).await;
-                return Ok(stream.first);
-            }
-            return Ok(Offset(position.0 + 1));
-        }
-        if self.seen.contains(&stream.epoch) {
-            // It went back: positions that clients know will be given to other messages.
-            let renewed = &self.follower.stream;
-            let stream = renewed
-                .renew_epoch(&self.follower.jetstream, &self.seen)
-                .await?;
-            self.position(stream.epoch, stream.last, false, vec![])
-                .await;
-            return Ok(Offset(stream.last.0 + 1));
-        }
-        if self.seen.iter().any(|seen| stream.follows(seen)) {
-            // Another gateway has found that it went back.
-            self.position(stream.epoch, stream.last, false, vec![])
-                .await;
-            return Ok(Offset(stream.last.0 + 1));
-        }
-        // It was made anew: all that is in it is new.
-        self.position(stream.epoch, Offset(stream.first.0 - 1), true, vec![])
-            .await;
-        Ok(stream.first)
     }
 
     async fn consume(&mut self, from: Offset) -> Result<Messages, ApiError> {
@@ -342,39 +260,6 @@ impl Run {
         Ok(())
     }
 
-    /// Ends the first look at what is stored, when it has come to the end or takes too long.
-    async fn warmed(&mut self, pending: u64) -> Result<(), ApiError> {
-        let late = self.warm_until.is_some_and(|until| Instant::now() > until);
-        if pending > 0 && !late {
-            return Ok(());
-        }
-        let partition = self.follower.partition;
-        if pending > 0 {
-            tracing::warn!(
-                pending,
-                "what is stored could not be read in 10 s: it is read when it is asked for"
-            );
-            let jetstream = self.follower.jetstream.clone();
-            let history = *self.follower.history.borrow();
-            let stream = self.follower.stream.open(&jetstream, &history).await?;
-            let lost = self.lost(Scope::Partition(partition));
-            self.position(stream.epoch, stream.last, false, vec![lost])
-                .await;
-        }
-        let kept = self.per_room;
-        self.tell(Event::Trimmed { partition, kept }).await;
-        if let Some(warm) = self.follower.warm.take() {
-            let _ = warm.send(()); // who waited is gone
-        }
-        if pending > 0 {
-            return Err(ApiError::new(
-                Fault::Other,
-                "reading goes on at the stream's end",
-            ));
-        }
-        Ok(())
-    }
-
     /// Tells a position and what was lost up to it: all of it or nothing, wherever this is stopped.
     async fn position(&mut self, epoch: Epoch, last: Offset, whole: bool, lost: Vec<Event>) {
         if !self.seen.contains(&epoch) {
@@ -405,45 +290,5 @@ impl Run {
 
     async fn tell(&self, event: Event) {
         let _ = self.follower.events.send(event).await; // as above
-    }
-}
-
-/// Where to begin to read what is stored, so that it fits into memory.
-fn warm_from(stream: &Stream, memory: u64) -> Offset {
-    let each = stream.bytes / stream.messages.max(1) + BESIDE;
-    let fit = memory / each;
-    let last = stream.last.0;
-    let from = match stream.messages <= fit {
-        true => stream.first.0,
-        // Positions between may be empty, so this is at most what fits.
-        false => (last + 1).saturating_sub(fit).max(stream.first.0),
-    };
-    Offset(from.max(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stream(first: u64, last: u64, bytes: u64) -> Stream {
-        Stream {
-            epoch: Epoch::random(),
-            first: Offset(first),
-            last: Offset(last),
-            messages: last + 1 - first,
-            bytes,
-            per_room: 100,
-            replicas: 1,
-        }
-    }
-
-    #[test]
-    fn reading_begins_where_the_rest_fits_into_memory() {
-        let each = 100 + BESIDE;
-        let hundred = stream(1001, 1100, 10_000);
-        assert_eq!(warm_from(&hundred, 100 * each), Offset(1001));
-        assert_eq!(warm_from(&hundred, 10 * each), Offset(1091));
-        assert_eq!(warm_from(&hundred, 0), Offset(1101));
-        assert_eq!(warm_from(&stream(1, 0, 0), 1000), Offset(1), "an empty one");
     }
 }

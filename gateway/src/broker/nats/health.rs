@@ -17,6 +17,8 @@ const FRESH: Duration = Duration::from_secs(60);
 pub const MAIN: u16 = u16::MAX;
 /// Stands for the connection that streams are read over.
 pub const READS: u16 = u16::MAX - 1;
+/// Stands for the work-queue stream.
+pub const WORK: u16 = u16::MAX - 2;
 
 /// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +141,10 @@ pub struct BrokerMetrics {
     pub reads_complete: Counter,
     /// Reads of a stream that could not.
     pub reads_incomplete: Counter,
+    /// Messages that this gateway put into the dead letters in a worker's stead.
+    pub dead_letters: Counter,
+    /// Messages that wait for a worker, or are with one.
+    pub work_queue: Counter,
 }
 
 /// The faults of now.
@@ -224,7 +230,12 @@ impl Health {
 
     /// Whether a fault of the connection is there.
     pub fn has(&self, fault: Fault) -> bool {
-        self.faults().contains_key(&(fault, MAIN))
+        self.has_of(fault, MAIN)
+    }
+
+    /// Whether a fault of a partition is there.
+    pub fn has_of(&self, fault: Fault, partition: u16) -> bool {
+        self.faults().contains_key(&(fault, partition))
     }
 
     /// What is wrong, one line each; empty where nothing is.

@@ -1,35 +1,34 @@
 //! Rooms without history: a message goes to all gateways that have a subscriber in a room of the same live partition, at
-//! most once. One subscription serves all rooms of a partition, for as long as one of them is watched.
+//! most once. One subscription serves all rooms of a partition, for as long as one of them is watched (`partition`).
+
+mod heard;
+mod partition;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_nats::Message;
-use bytes::Bytes;
-use futures_util::StreamExt;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::{AbortHandle, spawn};
-use tokio::time::timeout;
+use tokio::task::spawn;
 
+use self::heard::Heard;
+use self::partition::{Partition, Watcher, echo_in_time};
 use super::connection::Connection;
 use super::health::{Fault, Health};
 use super::send::{Job, Sender};
 use super::subjects::Subjects;
-use super::wire;
-use crate::broker::{Event, GapReason, Scope};
+use crate::broker::{Event, GapReason, Token};
 use crate::names::RoomName;
-
-/// How long the server may take to send an echo.
-const ECHO: Duration = Duration::from_secs(2);
 
 /// What the hub asks for, in order: who has begun to watch a room hears what is published after it.
 #[derive(Debug)]
 pub enum Ask {
     /// Somebody here is in a room.
-    Watch(RoomName),
+    Watch {
+        /// The room.
+        room: RoomName,
+        /// Names the answer that it is heard from now on; `None` where nobody waits for it.
+        token: Option<Token>,
+    },
     /// Nobody is any more.
     Unwatch(RoomName),
     /// To publish.
@@ -52,31 +51,17 @@ pub struct Live {
     pub health: Arc<Health>,
 }
 
-/// What the subscriptions share.
-#[derive(Default)]
-struct Heard {
-    /// Watched rooms by their subject.
-    rooms: Mutex<HashMap<String, Watched>>,
-    /// Whether one of them has lost something.
-    lost: AtomicBool,
-}
-
-struct Watched {
-    room: RoomName,
-    lost: Option<GapReason>,
-}
-
-/// One subscription.
-struct Partition {
+/// One subscription, and how many rooms need it.
+struct Subscribed {
     rooms: usize,
-    task: AbortHandle,
+    watchers: mpsc::UnboundedSender<Watcher>,
 }
 
 /// The subscriptions of now.
 struct Subscriptions {
     live: Live,
     heard: Arc<Heard>,
-    partitions: HashMap<u16, Partition>,
+    partitions: HashMap<u16, Subscribed>,
 }
 
 impl Live {
@@ -110,7 +95,7 @@ impl Live {
                     };
                     if before > 0 {
                         // The client subscribes anew by itself; an echo comes once the server has taken that in.
-                        run.echo().await;
+                        echo_in_time(&connection.client).await;
                         run.heard.lose(GapReason::BrokerReset);
                         run.heard.tell(&run.live.events).await;
                     }
@@ -129,44 +114,32 @@ impl Live {
 }
 
 impl Subscriptions {
-    /// Awaits a message of its own: the server takes in what one connection sends in order.
-    async fn echo(&self) {
-        let client = &self.live.connection.client;
-        let inbox = client.new_inbox();
-        let heard = async {
-            let mut echo = client.subscribe(inbox.clone()).await.ok()?;
-            client.publish(inbox, Bytes::new()).await.ok()?;
-            echo.next().await
-        };
-        let _ = timeout(ECHO, heard).await; // lost again: told again
-    }
-
     async fn take(&mut self, ask: Ask) {
         match ask {
             Ask::Publish(job) => self.live.sender.publish(job).await,
-            Ask::Watch(room) => {
+            Ask::Watch { room, token } => {
                 let subjects = &self.live.subjects;
                 let (partition, subject) = (subjects.live_partition(&room), subjects.live(&room));
-                let watched = Watched { room, lost: None };
-                if self.heard.rooms().insert(subject, watched).is_some() {
-                    return;
-                }
+                let new = self.heard.watch(subject.clone(), room);
+                let watcher = Watcher { token, subject };
                 match self.partitions.get_mut(&partition) {
-                    Some(at) => at.rooms += 1,
-                    None => self.hear(partition).await,
+                    Some(at) => {
+                        at.rooms += usize::from(new);
+                        let _ = at.watchers.send(watcher); // it ends with its sender, or the client
+                    }
+                    None => self.hear(partition, watcher).await,
                 }
             }
             Ask::Unwatch(room) => {
                 let subjects = &self.live.subjects;
                 let (partition, subject) = (subjects.live_partition(&room), subjects.live(&room));
-                if self.heard.rooms().remove(&subject).is_none() {
+                if !self.heard.unwatch(&subject) {
                     return;
                 }
                 if let Some(at) = self.partitions.get_mut(&partition) {
                     at.rooms -= 1;
                     if at.rooms == 0 {
-                        at.task.abort(); // dropping the subscription ends it
-                        self.partitions.remove(&partition);
+                        self.partitions.remove(&partition); // its task ends, and with it the subscription
                     }
                 }
             }
@@ -174,81 +147,34 @@ impl Subscriptions {
     }
 
     /// Hears one partition from now on.
-    async fn hear(&mut self, partition: u16) {
+    async fn hear(&mut self, partition: u16, first: Watcher) {
+        let connection = self.live.connection.clone();
+        let link = *connection.state.borrow();
         let filter = self.live.subjects.live_filter(partition);
-        let health = Arc::clone(&self.live.health);
-        let mut messages = match self.live.connection.client.subscribe(filter).await {
+        let messages = match connection.client.subscribe(filter).await {
             Ok(messages) => messages,
-            Err(error) => return health.set(Fault::Other, error.to_string()),
-        };
-        let (heard, events) = (Arc::clone(&self.heard), self.live.events.clone());
-        let task = spawn(async move {
-            while let Some(message) = messages.next().await {
-                heard.hear(&message, &events, &health);
-                if heard.lost.load(Ordering::Relaxed) {
-                    heard.tell(&events).await;
+            Err(error) => {
+                self.live.health.set(Fault::Other, error.to_string());
+                if let Some(token) = first.token {
+                    let _ = self.live.events.send(Event::Watched { token }).await; // the hub is gone
                 }
+                return;
             }
-        });
-        let task = task.abort_handle();
+        };
+        let (watchers, waiting) = mpsc::unbounded_channel();
+        let _ = watchers.send(first); // both ends are here
+        let task = Partition {
+            messages,
+            watchers: waiting,
+            generation: link.up.then_some(link.generation),
+            connection,
+            heard: Arc::clone(&self.heard),
+            events: self.live.events.clone(),
+            health: Arc::clone(&self.live.health),
+        };
+        spawn(task.run());
+        let rooms = 1;
         self.partitions
-            .insert(partition, Partition { rooms: 1, task });
-    }
-}
-
-impl Heard {
-    fn hear(&self, message: &Message, events: &mpsc::Sender<Event>, health: &Health) {
-        let mut rooms = self.rooms();
-        let Some(watched) = rooms.get_mut(message.subject.as_str()) else {
-            return; // of another room of the partition
-        };
-        let headers = message.headers.as_ref();
-        match wire::decode(watched.room.clone(), headers, &message.payload, None) {
-            Ok(_) if watched.lost.is_some() => {} // nothing passes a gap
-            Ok(read) => match events.try_send(Event::Message(Arc::new(read))) {
-                Ok(()) | Err(TrySendError::Closed(_)) => {}
-                Err(TrySendError::Full(_)) => {
-                    watched.lost = Some(GapReason::Overload);
-                    self.lost.store(true, Ordering::Relaxed);
-                }
-            },
-            Err(error) => health.set(Fault::Malformed, format!("{}: {error}", message.subject)),
-        }
-    }
-
-    /// All rooms have lost something.
-    fn lose(&self, reason: GapReason) {
-        for watched in self.rooms().values_mut() {
-            watched.lost = Some(reason);
-        }
-        self.lost.store(true, Ordering::Relaxed);
-    }
-
-    /// Says which rooms have lost something, as there is room to say it.
-    async fn tell(&self, events: &mpsc::Sender<Event>) {
-        self.lost.store(false, Ordering::Relaxed);
-        let lost: Vec<String> = {
-            let rooms = self.rooms();
-            let lost = rooms.iter().filter(|(_, watched)| watched.lost.is_some());
-            lost.map(|(subject, _)| subject.clone()).collect()
-        };
-        for subject in lost {
-            let Ok(place) = events.reserve().await else {
-                return; // the hub is gone
-            };
-            let mut rooms = self.rooms();
-            if let Some(watched) = rooms.get_mut(&subject)
-                && let Some(reason) = watched.lost.take()
-            {
-                place.send(Event::Lost {
-                    scope: Scope::Room(watched.room.clone()),
-                    reason,
-                });
-            }
-        }
-    }
-
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+            .insert(partition, Subscribed { rooms, watchers });
     }
 }

@@ -5,75 +5,38 @@
 //! connection is lost, what was sent is of unknown outcome, what was not is certainly not published; both are said at
 //! once.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod held;
+mod job;
+
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::response::Response;
 use async_nats::{HeaderMap, StatusCode, Subscriber, header};
-use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::broadcast::Receiver as Denials;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use self::held::{HeldBack, PAUSES};
+pub use self::job::Job;
+use self::job::Sent;
 use super::api;
 use super::connection::Connection;
 use super::follow::Place;
 use super::health::{Fault, Health};
-use crate::broker::{Event, PublishError, Receipt, Token};
-use crate::names::{Epoch, Offset};
+use super::refusal;
+use crate::broker::{Event, PublishError, Receipt};
+use crate::names::Offset;
 
-/// Messages under way at once: more make the server drop them, fewer cost throughput.
-const WINDOW: usize = 256;
-/// How long a publish may take in all.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Pauses before what came back is sent again.
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(125),
-    Duration::from_millis(250),
-];
 /// Payload bytes that may wait here; beyond it publishing answers `overloaded`.
 pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
-
-/// A message for a stream.
-#[derive(Debug)]
-pub struct Job {
-    /// Names the answer.
-    pub token: Token,
-    /// Whose stream.
-    pub partition: u16,
-    /// Where it goes.
-    pub subject: String,
-    /// With `Nats-Msg-Id`.
-    pub headers: HeaderMap,
-    /// The content.
-    pub payload: Bytes,
-    /// When it was handed over.
-    pub at: Instant,
-}
-
-impl Job {
-    /// Bytes that wait with it.
-    pub fn weight(&self) -> usize {
-        self.payload.len() + 512
-    }
-
-    fn deadline(&self) -> Instant {
-        self.at + DEADLINE
-    }
-
-    /// What is said of it where it is never sent.
-    fn refused(self) -> (Self, PublishError) {
-        (self, PublishError::Unavailable)
-    }
-}
+/// Messages under way at once: more make the server drop them, fewer cost throughput.
+const WINDOW: usize = 256;
 
 /// Puts messages into streams.
 pub struct Publisher {
@@ -91,45 +54,13 @@ pub struct Publisher {
     pub health: Arc<Health>,
 }
 
-/// A job on its way.
-struct Sent {
-    job: Job,
-    tries: usize,
-    /// Whether the same message may be stored already: another one with its id was under way.
-    conflict: bool,
-    /// The store when it was sent.
-    place: Option<(Epoch, Offset)>,
-}
-
-impl Sent {
-    /// What is said of it where it is not sent again.
-    fn refused(self) -> (Job, PublishError) {
-        let error = match self.conflict {
-            true => PublishError::OutcomeUnknown,
-            false => PublishError::Unavailable,
-        };
-        (self.job, error)
-    }
-}
-
-/// A partition that does not take messages just now.
-#[derive(Default)]
-struct Held {
-    /// In the order in which they were sent first.
-    again: BTreeMap<u64, Sent>,
-    /// When they may be sent.
-    until: Option<Instant>,
-    /// Jobs that came later.
-    later: VecDeque<Job>,
-}
-
 struct Run {
     publisher: Publisher,
     inbox: String,
     /// By number, which is the end of the subject of its answer; numbers ascend.
     sent: BTreeMap<u64, Sent>,
     next: u64,
-    held: HashMap<u16, Held>,
+    held: HeldBack,
     /// Acknowledged by a store that was made anew, as it seems; they wait for its epoch.
     unsettled: Vec<(Sent, PublishAck)>,
     /// When to look at them again.
@@ -147,7 +78,7 @@ impl Publisher {
             inbox,
             sent: BTreeMap::new(),
             next: 0,
-            held: HashMap::new(),
+            held: HeldBack::default(),
             unsettled: Vec::new(),
             settle_at: Instant::now(),
         };
@@ -182,7 +113,7 @@ impl Run {
                         tokio::select! {
                             generation = connection.up() => break generation,
                             job = self.publisher.jobs.recv() => match job {
-                                Some(job) => self.answer(&job, Err(PublishError::Unavailable)),
+                                Some(job) => self.answer(&job, Err(self.away())),
                                 None => return,
                             },
                         }
@@ -202,15 +133,15 @@ impl Run {
     }
 
     async fn take(&mut self, job: Job) {
-        match self.held.get_mut(&job.partition) {
-            Some(held) => held.later.push_back(job),
-            None => self.send(job, 0, false).await,
+        if let Some(job) = self.held.keep(job) {
+            self.send(job, 0, false).await;
         }
     }
 
     async fn send(&mut self, job: Job, tries: usize, conflict: bool) {
         // Taken before: a message can't be read before it is sent.
-        let place = self.publisher.places[usize::from(job.partition)].now();
+        let place = self.publisher.places.get(usize::from(job.partition));
+        let place = place.and_then(|place| place.now());
         let sent = Sent {
             job,
             tries,
@@ -218,7 +149,8 @@ impl Run {
             place,
         };
         if sent.job.deadline() <= Instant::now() {
-            let (job, error) = sent.refused();
+            let why = refusal::without_stream(&self.publisher.health, sent.job.partition);
+            let (job, error) = sent.refused(why);
             return self.answer(&job, Err(error));
         }
         let number = self.next;
@@ -239,7 +171,7 @@ impl Run {
                 if let Ok(Err(error)) = failed {
                     self.publisher.health.set(Fault::Other, error.to_string());
                 }
-                let (job, error) = sent.refused();
+                let (job, error) = sent.refused(PublishError::Unavailable);
                 self.answer(&job, Err(error));
             }
         }
@@ -262,7 +194,7 @@ impl Run {
                 sent.job.partition,
                 "no stream takes the message",
             );
-            return self.hold(number, sent);
+            return self.held.hold(number, sent);
         }
         match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
             Ok(Response::Ok(ack)) => self.acknowledged(sent, ack),
@@ -277,17 +209,13 @@ impl Run {
                 if again.contains(&code) || error.code() == 429 {
                     let conflict =
                         sent.conflict || code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT;
-                    return self.hold(number, Sent { conflict, ..sent });
+                    return self.held.hold(number, Sent { conflict, ..sent });
                 }
                 let fault = api::fault(&error);
                 self.publisher
                     .health
                     .set_of(fault, sent.job.partition, error.to_string());
-                let refused = match fault {
-                    Fault::StorageFull | Fault::AccountLimit => PublishError::StorageFull,
-                    _ => PublishError::Unavailable,
-                };
-                self.answer(&sent.job, Err(refused));
+                self.answer(&sent.job, Err(refusal::answered(fault)));
             }
             Err(error) => {
                 self.publisher
@@ -304,10 +232,19 @@ impl Run {
         for fault in [Fault::StorageFull, Fault::AccountLimit, Fault::NoLeader] {
             self.publisher.health.clear_of(fault, partition);
         }
+        let Some(place) = self.publisher.places.get(usize::from(partition)) else {
+            // Nobody can ask for a position of the work queue.
+            let receipt = Receipt {
+                position: None,
+                timestamp: None,
+                duplicate: ack.duplicate,
+                deduplicated: true,
+            };
+            return self.answer(&sent.job, Ok(receipt));
+        };
         let then = sent.place.clone();
         let before = then.as_ref().map_or(Offset(0), |(_, last)| *last);
         let made_anew = !ack.duplicate && ack.sequence <= before.0;
-        let place = &self.publisher.places[usize::from(partition)];
         let Some((epoch, _)) = place.now() else {
             return self.settle_later(sent, ack);
         };
@@ -318,6 +255,7 @@ impl Run {
                     position: Some((epoch, Offset(ack.sequence))),
                     timestamp: None,
                     duplicate: ack.duplicate,
+                    deduplicated: true,
                 };
                 self.answer(&sent.job, Ok(receipt));
             }
@@ -348,32 +286,15 @@ impl Run {
             .collect();
         for number in numbers {
             if let Some(sent) = self.sent.remove(&number) {
-                self.answer(&sent.job, Err(PublishError::Unavailable));
+                self.answer(&sent.job, Err(PublishError::Denied));
             }
         }
-    }
-
-    /// Keeps back what the server does not take just now, and all that follows it.
-    fn hold(&mut self, number: u64, sent: Sent) {
-        let held = self.held.entry(sent.job.partition).or_default();
-        let pause = PAUSES[sent.tries.min(PAUSES.len() - 1)];
-        held.until = held.until.max(Some(Instant::now() + pause));
-        held.again.insert(number, sent);
     }
 
     /// Sends again what was held back and may go.
     async fn release(&mut self) {
         let now = Instant::now();
-        let ready: Vec<u16> = self
-            .held
-            .iter()
-            .filter(|(partition, held)| held.until <= Some(now) && !self.is_under_way(**partition))
-            .map(|(partition, _)| *partition)
-            .collect();
-        for partition in ready {
-            let Some(held) = self.held.remove(&partition) else {
-                continue;
-            };
+        for (partition, held) in self.held.take_ready(now, is_under_way(&self.sent)) {
             for (_, sent) in held.again {
                 self.send(sent.job, sent.tries + 1, sent.conflict).await;
             }
@@ -383,27 +304,14 @@ impl Run {
             {
                 self.send(job, 0, false).await;
             }
-            if !later.is_empty() {
-                let held = self.held.entry(partition).or_default();
-                (held.until, held.later) = (Some(now), later);
-            }
+            self.held.hold_later(partition, later);
         }
-    }
-
-    fn is_under_way(&self, partition: u16) -> bool {
-        self.sent
-            .values()
-            .any(|sent| sent.job.partition == partition)
     }
 
     /// When something is due.
     fn wake(&self) -> Option<Instant> {
         let sent = self.sent.values().map(|sent| sent.job.deadline());
-        // What waits for answers is looked at when they come, or at their deadline.
-        let held = self
-            .held
-            .iter()
-            .filter_map(|(partition, held)| held.until.filter(|_| !self.is_under_way(*partition)));
+        let held = self.held.wake(is_under_way(&self.sent));
         let unsettled = self.unsettled.first().map(|_| self.settle_at);
         sent.chain(held).chain(unsettled).min()
     }
@@ -420,14 +328,9 @@ impl Run {
         for sent in unknown {
             self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
         }
-        let mut late = Vec::new();
-        for held in self.held.values_mut() {
-            let again = held.again.extract_if(.., |_, sent| over(sent));
-            late.extend(again.map(|(_, sent)| sent.refused()));
-            while held.later.front().is_some_and(|job| job.deadline() <= now) {
-                late.extend(held.later.pop_front().map(Job::refused));
-            }
-        }
+        let health = &self.publisher.health;
+        let why = |partition| refusal::without_stream(health, partition);
+        let late = self.held.take_late(now, why);
         for (job, error) in late {
             self.answer(&job, Err(error));
         }
@@ -449,13 +352,14 @@ impl Run {
         for (sent, _) in std::mem::take(&mut self.unsettled) {
             self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
         }
-        for (_, held) in std::mem::take(&mut self.held) {
-            let again = held.again.into_values().map(Sent::refused);
-            let later = held.later.into_iter().map(Job::refused);
-            for (job, error) in again.chain(later) {
-                self.answer(&job, Err(error));
-            }
+        for (job, error) in self.held.take_all(self.away()) {
+            self.answer(&job, Err(error));
         }
+    }
+
+    /// Why nothing is sent while there is no connection.
+    fn away(&self) -> PublishError {
+        refusal::without_connection(&self.publisher.health)
     }
 
     fn answer(&self, job: &Job, result: Result<Receipt, PublishError>) {
@@ -468,6 +372,11 @@ impl Run {
             .events
             .send(Event::Published { token, result }); // the hub is gone
     }
+}
+
+/// Whether something of a partition is under way.
+fn is_under_way(sent: &BTreeMap<u64, Sent>) -> impl Fn(u16) -> bool {
+    |partition| sent.values().any(|sent| sent.job.partition == partition)
 }
 
 /// Awaits a time, where there is one.

@@ -3,27 +3,26 @@
 //! A read costs the server a scan, and thousands may come at once: so they go over a connection of their own, so many at
 //! a time, and all who ask for the same room share one.
 
+mod batch;
+mod proof;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::header::IntoHeaderName;
-use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{HeaderMap, Message as Heard, StatusCode, datetime, header};
-use bytes::Bytes;
-use futures_util::StreamExt;
-use serde::Deserialize;
+use async_nats::jetstream::Context;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::api::{ApiError, call};
+use self::batch::{Found, Step};
+use self::proof::{Proof, of_leader};
+use super::api::ApiError;
 use super::connection::Connection;
 use super::follow::Place;
 use super::health::{Fault, Health};
-use super::stream::{Stream, StreamOf};
+use super::stream::StreamOf;
 use super::subjects::Subjects;
-use super::wire;
 use crate::broker::{Event, Range, Token};
 use crate::message::Message;
 use crate::names::{Offset, RoomName};
@@ -77,16 +76,6 @@ struct Shared {
     /// Who waits for a room that is being read.
     waiting: Mutex<HashMap<RoomName, Vec<Ask>>>,
     turns: Semaphore,
-}
-
-/// A run of a room's messages.
-#[derive(Default)]
-struct Found {
-    messages: Vec<Arc<Message>>,
-    /// Their positions, and those of what could not be read.
-    positions: Vec<Offset>,
-    /// How many follow.
-    more: u64,
 }
 
 impl Reader {
@@ -227,14 +216,11 @@ impl Shared {
             found.messages.extend(next.messages);
             found.positions.extend(next.positions);
             found.more = next.more;
-            let reached = found.positions.last().copied();
-            if found.more > 0 && found.messages.len() < limit && !none {
-                continue; // the server ends a batch early where it is large
+            match found.step(none, after, limit, last) {
+                Step::Next => {}
+                Step::Again => sleep(PAUSE).await, // nothing tells when a copy has caught up
+                Step::Done => break,
             }
-            if found.more > 0 || last <= Some(after) || reached >= last {
-                break;
-            }
-            sleep(PAUSE).await; // nothing tells when a copy has caught up
         }
         // Asked for after the messages: what was there still when they were read can only have gone since. A copy that
         // lags would not know.
@@ -289,75 +275,6 @@ impl Shared {
         }
     }
 
-    /// One batch of direct gets (ADR-31): messages of a room from a position on.
-    async fn batch(&self, room: &RoomName, from: Offset, limit: usize) -> Result<Found, ApiError> {
-        let partition = self.parts.subjects.partition(room);
-        let stream = self.parts.subjects.stream(partition);
-        let ask = json!({
-            "seq": from.0,
-            "next_by_subj": self.parts.subjects.stored(room),
-            "batch": limit,
-        });
-        let client = &self.parts.connection.client;
-        let inbox = client.new_inbox();
-        let other = |error: String| ApiError::new(Fault::Other, error);
-        let mut answers = client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| other(error.to_string()))?;
-        client
-            .publish_with_reply(
-                format!("$JS.API.DIRECT.GET.{stream}"),
-                inbox,
-                Bytes::from(ask.to_string()),
-            )
-            .await
-            .map_err(|error| other(error.to_string()))?;
-        let mut found = Found::default();
-        while let Some(answer) = answers.next().await {
-            match answer.status {
-                None | Some(StatusCode::OK) => {
-                    found.more = number(&answer, "Nats-Num-Pending").unwrap_or_default();
-                    found
-                        .positions
-                        .extend(number(&answer, header::NATS_SEQUENCE).map(Offset));
-                    found.messages.extend(self.message(room, &answer));
-                }
-                // The end of the batch, or no message at all.
-                Some(status) if [204, 404].contains(&status.as_u16()) => {
-                    found.more = number(&answer, "Nats-Num-Pending").unwrap_or_default();
-                    return Ok(found);
-                }
-                Some(StatusCode::NO_RESPONDERS) => {
-                    return Err(ApiError::new(
-                        Fault::NoLeader,
-                        "nobody answers a direct get",
-                    ));
-                }
-                Some(status) => {
-                    let detail = answer.description.unwrap_or_default();
-                    return Err(other(format!("a direct get: {status} {detail}")));
-                }
-            }
-        }
-        Err(other("a direct get was not answered".to_owned()))
-    }
-
-    fn message(&self, room: &RoomName, answer: &Heard) -> Option<Arc<Message>> {
-        let offset = number(answer, header::NATS_SEQUENCE)?;
-        let time = text(answer.headers.as_ref(), header::NATS_TIME_STAMP)?;
-        let time = datetime::parse_rfc3339(time).ok()?.unix_timestamp_nanos() / 1_000_000;
-        let stored = (Offset(offset), u64::try_from(time).ok()?);
-        let headers = answer.headers.as_ref();
-        wire::decode(room.clone(), headers, &answer.payload, Some(stored))
-            .map_err(|error| {
-                let detail = format!("{room} at {offset}: {error}");
-                self.parts.health.set(Fault::Malformed, detail);
-            })
-            .ok()
-            .map(Arc::new)
-    }
-
     fn tell(&self, token: Token, complete: Option<Vec<Arc<Message>>>) {
         let metrics = &self.parts.health.metrics;
         match complete {
@@ -369,103 +286,5 @@ impl Shared {
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<RoomName, Vec<Ask>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What proves that a read is complete.
-struct Proof {
-    /// Whether it was read from the store that is known here.
-    same_store: bool,
-    /// The first message that is kept of the room.
-    first: Option<Offset>,
-    stream: Stream,
-}
-
-impl Proof {
-    /// Whether all that ever followed `after` in the room are the `following` ones that are there.
-    fn holds(&self, after: Offset, following: u64) -> bool {
-        // Limits take the oldest first: while one at or before the position is kept, none after it has gone.
-        let older_is_kept = self.first.is_some_and(|first| first <= after);
-        let nothing_aged = after.0 + 1 >= self.stream.first.0;
-        let below_limit = following < self.stream.per_room as u64;
-        self.same_store
-            && after <= self.stream.last
-            && (older_is_kept || nothing_aged && below_limit)
-    }
-}
-
-/// The position of the message that is asked for, as the leader knows it.
-async fn of_leader(
-    jetstream: &Context,
-    stream: &str,
-    ask: &serde_json::Value,
-) -> Result<Option<Offset>, ApiError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        message: Last,
-    }
-    #[derive(Deserialize)]
-    struct Last {
-        seq: u64,
-    }
-    match call::<Answer>(jetstream, format!("STREAM.MSG.GET.{stream}"), ask).await {
-        Ok(answer) => Ok(Some(Offset(answer.message.seq))),
-        Err(error) if error.code == Some(ErrorCode::NO_MESSAGE_FOUND) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn text(headers: Option<&HeaderMap>, name: impl IntoHeaderName) -> Option<&str> {
-    headers?.get(name).map(|value| value.as_str())
-}
-
-fn number(answer: &Heard, name: impl IntoHeaderName) -> Option<u64> {
-    text(answer.headers.as_ref(), name)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::Epoch;
-
-    fn proof(first_of_room: Option<u64>, first_of_stream: u64) -> Proof {
-        Proof {
-            same_store: true,
-            first: first_of_room.map(Offset),
-            stream: Stream {
-                epoch: Epoch::random(),
-                first: Offset(first_of_stream),
-                last: Offset(100),
-                messages: 1,
-                bytes: 1,
-                per_room: 10,
-                replicas: 1,
-            },
-        }
-    }
-
-    #[test]
-    fn a_message_at_or_before_the_position_that_is_kept_proves_all_after_it() {
-        assert!(proof(Some(5), 3).holds(Offset(5), 10));
-        assert!(proof(Some(4), 3).holds(Offset(5), 10));
-        assert!(!proof(Some(6), 3).holds(Offset(5), 10));
-    }
-
-    #[test]
-    fn without_one_there_must_be_room_for_more_and_nothing_aged_since() {
-        assert!(proof(Some(6), 3).holds(Offset(5), 9));
-        assert!(proof(None, 6).holds(Offset(5), 0));
-        assert!(
-            !proof(None, 7).holds(Offset(5), 0),
-            "6 is gone from the stream"
-        );
-    }
-
-    #[test]
-    fn a_position_beyond_the_end_or_of_another_store_is_never_proven() {
-        assert!(!proof(Some(5), 3).holds(Offset(101), 0));
-        let mut other = proof(Some(5), 3);
-        other.same_store = false;
-        assert!(!other.holds(Offset(5), 1));
     }
 }

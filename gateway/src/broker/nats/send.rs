@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use super::health::{Fault, Health};
+use super::refusal;
 use crate::broker::{Event, PublishError, Receipt, Token};
 
 /// A message for a room without history.
@@ -55,13 +56,14 @@ impl Sender {
             position: None,
             timestamp: Some(timestamp),
             duplicate: false,
+            deduplicated: false,
         });
         let _ = self.answers.send(Event::Published { token, result }); // the hub is gone
     }
 
     async fn send(&mut self, job: Job) -> Result<(), PublishError> {
         if !self.connection.is_up() {
-            return Err(PublishError::Unavailable);
+            return Err(refusal::without_connection(&self.health));
         }
         let generation = self.connection.state.borrow().generation;
         let client = self.connection.client.clone();
@@ -69,7 +71,7 @@ impl Sender {
         tokio::select! {
             biased;
             // What waits for a place in the client's queue was not sent.
-            () = self.connection.lost(generation) => Err(PublishError::Unavailable),
+            () = self.connection.lost(generation) => Err(refusal::without_connection(&self.health)),
             sent = publish => sent.map_err(|error| {
                 self.health.set(Fault::Other, error.to_string());
                 PublishError::Unavailable

@@ -18,11 +18,13 @@ use super::health::{Fault, Health, MAIN, READS};
 use super::live::Live;
 use super::presence;
 use super::presence::link::{LeaseError, Link, LinkHandle};
+use super::presence::users::Users;
 use super::publish::Publisher;
 use super::read::{Parts, Reader};
 use super::send::Sender;
 use super::stream::StreamOf;
 use super::subjects::Subjects;
+use super::work::{Keeper, Wanted};
 use crate::broker::Partition;
 use crate::config::watch::files::Next;
 use crate::config::{Channel, Nats as Spec};
@@ -125,6 +127,7 @@ impl Nats {
 
         let mut warm = Vec::new();
         let mut history = None;
+        let mut work = None;
         if let (Some(of), Some(reading)) = (channel.history, reading) {
             let (sender, receiver) = watch::channel(of);
             history = Some(sender);
@@ -145,6 +148,23 @@ impl Nats {
                 };
                 tokio::spawn(follower.run());
             }
+            let wanted = Wanted::of(channel);
+            let (sender, receiver) = watch::channel(wanted);
+            work = Some(sender);
+            let (done, told) = oneshot::channel();
+            // Clients that come later than their rule find the publisher waiting for the stream.
+            warm.extend(wanted.map(|_| told));
+            let keeper = Keeper {
+                connection: connection.clone(),
+                jetstream: context(&connection),
+                subjects: subjects.clone(),
+                create: settings.create_stream,
+                gateway: settings.gateway.clone(),
+                wanted: receiver,
+                health: Arc::clone(&health),
+                warm: Some(done),
+            };
+            tokio::spawn(keeper.run());
             let publisher = Publisher {
                 connection: connection.clone(),
                 places: places.clone(),
@@ -200,7 +220,8 @@ impl Nats {
         };
         tokio::spawn(directs.run());
         let message_size = channel.limits.message_size;
-        tokio::spawn(watch_over(connection.clone(), message_size, warm, health));
+        let watched = Arc::clone(&health);
+        tokio::spawn(watch_over(connection.clone(), message_size, warm, watched));
         Ok(Self {
             subjects,
             channel: Arc::clone(channel),
@@ -211,10 +232,13 @@ impl Nats {
             sending,
             direct,
             presence,
+            users: Users::default(),
             news,
             read,
             history,
+            work,
             connection,
+            health,
             answers,
             own,
             unkept,

@@ -101,6 +101,51 @@ impl Subjects {
         format!("{}_presence", self.stream)
     }
 
+    /// Where messages of a room go that a worker gets. The stream itself tells its partition.
+    pub fn work(&self, room: &RoomName) -> String {
+        format!("{}.work.{}", self.base, token(room))
+    }
+
+    /// What the work-queue stream takes in.
+    pub fn work_filter(&self) -> String {
+        format!("{}.work.*", self.base)
+    }
+
+    /// What becomes of those subjects in the stream, as a destination of a subject transform: one of `partitions` by the
+    /// server's hash of the room's token.
+    pub fn work_transform(&self, partitions: u16) -> String {
+        format!(
+            "{}.work.{{{{partition({partitions},1)}}}}.{{{{wildcard(1)}}}}",
+            self.base
+        )
+    }
+
+    /// What one partition of the work-queue stream holds.
+    pub fn work_partition_filter(&self, partition: u16) -> String {
+        format!("{}.work.{partition}.*", self.base)
+    }
+
+    /// The work-queue stream.
+    pub fn work_stream(&self) -> String {
+        format!("{}_work", self.stream)
+    }
+
+    /// The stream of what no worker could work.
+    pub fn dead_stream(&self) -> String {
+        format!("{}_dead", self.stream)
+    }
+
+    /// What that stream takes in.
+    pub fn dead_filter(&self) -> String {
+        format!("{}.dead.*", self.base)
+    }
+
+    /// Where what no worker could work goes; `subject` is the one that it has in the work-queue stream.
+    pub fn dead(&self, subject: &str) -> String {
+        let token = subject.rsplit('.').next().unwrap_or_default();
+        format!("{}.dead.{token}", self.base)
+    }
+
     /// The partition that keeps a room's messages.
     pub fn partition(&self, room: &RoomName) -> u16 {
         spread(room, self.partitions)
@@ -285,6 +330,26 @@ mod tests {
         assert_eq!(bucket, "linnet_default_chat_presence");
         assert_eq!(room(&subjects.presence(), None), None);
         assert!((0..3).all(|partition| subjects.stream(partition) != bucket));
+    }
+
+    #[test]
+    fn what_workers_get_is_apart_from_rooms_and_keeps_their_token() {
+        let subjects = subjects(3);
+        assert_eq!(
+            subjects.work(&name("a.b")),
+            "linnet.default.chat.work.b_YS5i"
+        );
+        assert_eq!(
+            subjects.work_transform(8),
+            "linnet.default.chat.work.{{partition(8,1)}}.{{wildcard(1)}}"
+        );
+        let inside = "linnet.default.chat.work.3.b_YS5i";
+        assert_eq!(subjects.dead(inside), "linnet.default.chat.dead.b_YS5i");
+        let names = [subjects.work_stream(), subjects.dead_stream()];
+        assert_eq!(
+            names,
+            ["linnet_default_chat_work", "linnet_default_chat_dead"]
+        );
     }
 
     proptest! {

@@ -11,6 +11,7 @@
 //! | `Linnet-Skip` | the connection that wants no echo |
 //! | `Linnet-Time` | milliseconds since the Unix epoch, in rooms without history |
 //! | `Linnet-To` | the receiver of a direct message as a JSON string |
+//! | `Linnet-Output` | on the way to a worker: the subject that takes messages for the same room |
 //!
 //! Strings are JSON, because NATS trims header values and ends them at a line break. Headers that are not in this table
 //! never come from a client.
@@ -31,6 +32,7 @@ const TYPE: &str = "Linnet-Type";
 const SKIP: &str = "Linnet-Skip";
 const TIME: &str = "Linnet-Time";
 const TO: &str = "Linnet-To";
+const OUTPUT: &str = "Linnet-Output";
 
 /// Why what came through NATS is no message of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,6 +90,14 @@ pub fn encode(message: Message) -> (HeaderMap, Bytes) {
 pub fn encode_direct(to: &UserId, message: Message) -> (HeaderMap, Bytes) {
     let (mut headers, payload) = encode(message);
     headers.insert(TO, quoted(to.as_str()));
+    (headers, payload)
+}
+
+/// [`encode`] for a message to a worker; `output` is the subject of the room's store.
+#[must_use]
+pub fn encode_work(message: Message, output: &str) -> (HeaderMap, Bytes) {
+    let (mut headers, payload) = encode(message);
+    headers.insert(OUTPUT, output);
     (headers, payload)
 }
 

@@ -1,6 +1,8 @@
 //! Messages to users, and how many connections a user may have.
 
 use super::support::*;
+use crate::broker::{Event, Request};
+use crate::names::Epoch;
 
 #[test]
 fn a_direct_message_reaches_every_connection_of_a_user() {
@@ -119,5 +121,32 @@ fn anonymous_connections_count_as_one_user_each() {
         stage
             .turn((0..5).map(|slot| client(0, slot).connect()))
             .is_empty()
+    );
+}
+
+#[test]
+fn the_broker_knows_who_has_a_user_and_says_whose_place_was_taken_elsewhere() {
+    let mut stage = Stage::manual(channel(""), &Epoch::random(), 0);
+    let (ann, anonymous) = (client(0, 1).named("ann"), client(0, 2));
+    stage.turn([ann.connect(), anonymous.connect()]);
+    let requests = std::mem::take(&mut stage.hub.broker().requests);
+    let [Request::Connect { user, connection }] = &requests[..] else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(
+        (Some(user), *connection),
+        (ann.user.as_ref(), ann.connection)
+    );
+    let replaced = || Event::Replaced {
+        user: user.clone(),
+        connection: ann.connection,
+    };
+    assert_eq!(lines(&stage.events([replaced()])), ["1 close replaced"]);
+    assert!(stage.events([replaced()]).is_empty(), "once");
+    stage.turn([ann.disconnect(&[]), anonymous.disconnect(&[])]);
+    let requests = std::mem::take(&mut stage.hub.broker().requests);
+    assert!(
+        matches!(&requests[..], [Request::Disconnect { connection, .. }] if *connection == ann.connection),
+        "{requests:?}"
     );
 }

@@ -58,6 +58,29 @@ fn every_shard_with_live_subscribers_is_told() {
 }
 
 #[test]
+fn messages_that_came_before_a_gap_stand_before_it_and_later_ones_after() {
+    let (mut stage, _) = stage();
+    stage.turn([client(0, 1).subscribe("r")]);
+    let said = stage.events([
+        stored("r", 1),
+        stored("r", 2),
+        Event::Lost {
+            scope: Scope::Room(room("r")),
+            reason: GapReason::Lagged,
+        },
+        stored("r", 4),
+    ]);
+    assert_eq!(
+        lines(&said),
+        [
+            "r [1 2] to [1, 0, 0]",
+            "r gap lagged at 2",
+            "r [4] to [1, 0, 0]"
+        ]
+    );
+}
+
+#[test]
 fn without_history_a_gap_has_no_position() {
     let (mut stage, _) = stage();
     stage.turn([client(0, 1).subscribe("live")]);

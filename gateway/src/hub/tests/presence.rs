@@ -2,6 +2,8 @@
 
 use super::support::*;
 use crate::broker::embedded::Embedded;
+use crate::broker::{Event, Member, Request};
+use crate::names::Epoch;
 use crate::protocol::PresenceMembers;
 
 fn with(presence: &str) -> Stage<Embedded> {
@@ -243,4 +245,66 @@ fn frames_lead_from_a_snapshot_to_the_truth() {
         }
     }
     assert_eq!(known, [watcher.connection, others[2].connection]);
+}
+
+/// Asks for the members of a room that nobody here is in, and has the broker answer with `known` of `count`.
+fn elsewhere(presence: &str, count: usize, known: usize) -> Vec<String> {
+    let spec = format!("rooms: [{{match: '*', presence: {{{presence}}}}}]");
+    let mut stage = Stage::manual(channel(&spec), &Epoch::random(), 0);
+    assert!(stage.turn([client(0, 1).presence("r", None)]).is_empty());
+    let requests = std::mem::take(&mut stage.hub.broker().requests);
+    let [Request::Members { token, limit, .. }] = requests[..] else {
+        panic!("{requests:?}")
+    };
+    let members: Vec<Member> = (0..known.min(limit))
+        .map(|_| client(1, 2).member())
+        .collect();
+    let answer = Event::Members {
+        token,
+        count,
+        members,
+    };
+    lines(&stage.events([answer]))
+}
+
+#[test]
+fn members_of_a_room_that_nobody_here_is_in_are_asked_of_the_broker() {
+    assert_eq!(elsewhere("mode: Full", 2, 2), ["1 presence 0: 2 members"]);
+    assert_eq!(
+        elsewhere("mode: Full", 150, 150),
+        ["1 presence 0: 100 members more"]
+    );
+    assert_eq!(elsewhere("mode: Count", 2, 2), ["1 presence 0: 2"]);
+    assert_eq!(
+        elsewhere("mode: Full, maxMembers: 2", 3, 3),
+        ["1 presence 0: 3"]
+    );
+}
+
+#[test]
+fn a_join_that_was_under_way_when_the_last_one_left_leaves_nothing_behind() {
+    let spec = "history: {}, rooms: [{match: '*', presence: {mode: Full}}]";
+    let mut stage = Stage::manual(channel(spec), &Epoch::random(), 0);
+    let ann = client(0, 1);
+    stage.events([aged("r", 1, 0)]); // it keeps a message, so it stays in memory
+    stage.turn([ann.subscribe("r"), ann.unsubscribe("r")]);
+    let (room, member) = (room("r"), client(1, 2).member());
+    stage.events([Event::Joined { room, member }]);
+    stage.pass(500);
+    stage.hub.broker().requests.clear();
+    stage.turn([ann.presence("r", None)]);
+    let asked = &stage.hub.broker().requests;
+    assert!(matches!(asked[..], [Request::Members { .. }]), "{asked:?}");
+}
+
+#[test]
+fn before_the_first_frame_a_subscriber_is_told_of_nobody_so_that_frames_lead_on_from_it() {
+    let spec = "rooms: [{match: '*', presence: {mode: Full}}]";
+    let mut stage = Stage::manual(channel(spec), &Epoch::random(), 0);
+    let ann = client(0, 1);
+    stage.turn([ann.subscribe("r")]);
+    stage.hub.broker().requests.clear();
+    let said = stage.turn([ann.presence("r", None)]);
+    assert_eq!(lines(&said), ["1 presence 0: 0 members"]);
+    assert!(stage.hub.broker().requests.is_empty());
 }

@@ -78,12 +78,20 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
             "1 refused outcome_unknown",
         ),
         (Err(PublishError::StorageFull), "1 refused storage_full"),
+        (Err(PublishError::StorageLimit), "1 refused storage_limit"),
+        (Err(PublishError::NoStorage), "1 refused no_storage"),
+        (
+            Err(PublishError::Unauthorized),
+            "1 refused broker_unauthorized",
+        ),
+        (Err(PublishError::Denied), "1 refused broker_denied"),
         (Err(PublishError::Overloaded), "1 refused overloaded"),
         (
             Ok(Receipt {
                 position: Some((Epoch::random(), Offset(4))),
                 timestamp: Some(5),
                 duplicate: false,
+                deduplicated: true,
             }),
             "1 published 4",
         ),
@@ -92,6 +100,7 @@ fn what_the_broker_says_of_a_publish_is_what_its_publisher_hears() {
                 position: Some((Epoch::random(), Offset(3))),
                 timestamp: Some(5),
                 duplicate: true,
+                deduplicated: true,
             }),
             "1 published 3 again",
         ),

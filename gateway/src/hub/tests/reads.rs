@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::support::*;
-use crate::broker::{Event, Partition, Range, Request};
+use crate::broker::{Event, GapReason, Partition, Range, Request, Scope};
 use crate::message::Message;
 use crate::names::{Epoch, Offset};
 use crate::protocol::HistoryRange;
@@ -334,4 +334,29 @@ fn what_a_read_has_beyond_this_gateway_s_position_comes_live() {
     assert_eq!(said, ["1 in r at 50 recovered [9 50]"]);
     let said = lines(&stage.events([Event::Message(message(51, 1))]));
     assert_eq!(said, ["r [51] to [1, 0, 0]"]);
+}
+
+#[test]
+fn who_knows_a_position_that_this_gateway_reaches_by_a_gap_has_missed_nothing() {
+    let (mut stage, epoch) = stage();
+    stage.turn([client(0, 1).resume("r", &epoch, 60)]);
+    let [token] = stage.reads()[..] else {
+        panic!("one read")
+    };
+    // All up to there has gone unread: it was purged, or has aged.
+    stage.events([
+        Event::Position {
+            partition: Partition(0),
+            epoch,
+            last: Offset(60),
+            whole: false,
+        },
+        Event::Lost {
+            scope: Scope::Partition(Partition(0)),
+            reason: GapReason::Lagged,
+        },
+    ]);
+    let complete = Some(Vec::new());
+    let said = stage.events([Event::Read { token, complete }]);
+    assert_eq!(lines(&said), ["1 in r at 60 recovered []"]);
 }

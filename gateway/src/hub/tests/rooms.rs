@@ -118,7 +118,7 @@ fn the_broker_is_told_of_the_first_subscriber_and_of_the_last() {
     let watched = |stage: &mut Stage<Manual>| {
         let requests = std::mem::take(&mut stage.hub.broker().requests);
         let told = |request| match request {
-            Request::Watch(room) => format!("watch {room}"),
+            Request::Watch { room, .. } => format!("watch {room}"),
             Request::Unwatch(room) => format!("unwatch {room}"),
             other => format!("{other:?}"),
         };

@@ -17,7 +17,7 @@ use super::handle::Peers;
 pub(super) const DOOR: Token = Token(usize::MAX - 1);
 /// The listener's entry in the timer wheel.
 pub(super) const DOOR_TIMER: u32 = u32::MAX;
-/// Most newcomers of one turn.
+/// Most newcomers of one turn, where they come in crowds.
 const NEWCOMERS_PER_TURN: usize = 16;
 /// After files or memory ran out, in ticks.
 const PAUSE: u32 = 1;
@@ -50,6 +50,11 @@ pub(super) struct Accepting {
     watched: bool,
 }
 
+/// So many connections more than another shard has are no reason to do anything.
+fn slack(fewest: usize) -> usize {
+    4 + fewest / 16
+}
+
 impl Shard {
     /// Accepts from now on.
     pub(super) fn listen_at(&mut self, door: Arc<dyn Door>, peers: Peers) {
@@ -66,9 +71,11 @@ impl Shard {
         self.watch_door(true);
     }
 
-    /// Somebody is at the door.
-    pub(super) fn accept(&mut self) {
-        for _ in 0..NEWCOMERS_PER_TURN {
+    /// Somebody is at the door, and maybe a crowd. One alone is not looked behind: to find nobody would be a system call
+    /// for nothing, and the door tells again if there is somebody.
+    pub(super) fn accept(&mut self, crowd: bool) {
+        let looks = if crowd { NEWCOMERS_PER_TURN } else { 1 };
+        for _ in 0..looks {
             let Some(accepting) = &self.accepting else {
                 return;
             };
@@ -93,7 +100,7 @@ impl Shard {
         let mut newcomer = Some((socket, caller));
         if let Some(accepting) = &self.accepting {
             accepting.peers.with_fewest(|shard, fewest| {
-                if own > fewest + 4 + fewest / 16
+                if own > fewest + slack(fewest)
                     && let Some((socket, caller)) = newcomer.take()
                 {
                     shard.arrive(socket, caller);
@@ -113,7 +120,7 @@ impl Shard {
             .accepting
             .as_ref()
             .and_then(|accepting| accepting.peers.with_fewest(|_, fewest| fewest));
-        if fewest.is_some_and(|fewest| own > fewest) {
+        if fewest.is_some_and(|fewest| own > fewest + slack(fewest) / 2) {
             self.watch_door(false);
             self.watch_door(true);
         }

@@ -1,6 +1,8 @@
 //! What others ask of a shard.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::accepting::Door;
@@ -24,8 +26,8 @@ pub enum Command {
     Messages(Arc<Batch>),
     /// Something else of the hub.
     Deliver(Delivery),
-    /// A new configuration.
-    Configure(Arc<Channel>),
+    /// A new configuration. Who holds the other end waits until all senders are gone.
+    Configure(Arc<Channel>, Sender<Infallible>),
     /// Move all connections away within this time.
     Drain(Duration),
 }
@@ -40,7 +42,7 @@ impl Command {
             | Self::Resume
             | Self::Arrive(..)
             | Self::Adopt(_)
-            | Self::Configure(_)
+            | Self::Configure(..)
             | Self::Drain(_) => 0,
         }
     }

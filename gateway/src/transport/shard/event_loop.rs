@@ -139,6 +139,7 @@ impl Shard {
     /// Runs until all handles are gone.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        let mut knocked_before = false;
         loop {
             let timeout = self.timeout();
             match self.poll.poll(&mut events, timeout) {
@@ -176,8 +177,9 @@ impl Shard {
                 }
             }
             if knocked {
-                self.accept(); // after those who are in already
+                self.accept(knocked_before); // after those who are in already
             }
+            knocked_before = knocked;
             self.flush_out();
             self.send_outbox();
             if !self.take_commands() {
@@ -297,7 +299,7 @@ impl Shard {
             Command::Arrive(socket, caller) => self.arrive(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
-            Command::Configure(channel) => self.configure(channel),
+            Command::Configure(channel, _waits) => self.configure(channel),
             Command::Drain(window) => self.drain(window),
         }
         self.taken(weight);

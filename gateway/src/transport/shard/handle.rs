@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use super::command::Command;
 use crate::config::Channel;
 use crate::metrics::ShardMetrics;
 use crate::protocol::{Handshake, ProtocolIndex};
+
+/// How long a configuration waits for shards that have not taken it.
+const CONFIGURED: Duration = Duration::from_secs(5);
 
 /// A socket whose opening handshake was answered with 101, on its way to a shard.
 #[derive(Debug)]
@@ -111,10 +114,17 @@ impl Shards {
         self.0.iter().min_by_key(|shard| shard.sockets())
     }
 
-    /// Applies a new configuration on every shard.
+    /// Applies a new configuration on every shard, and returns when it is in force on all of them; but a shard that is
+    /// held up for long is not waited for.
     pub fn configure(&self, channel: &Arc<Channel>) {
+        let (applied, awaited) = std::sync::mpsc::channel();
         for shard in self.iter() {
-            shard.send(Command::Configure(channel.clone()));
+            shard.send(Command::Configure(channel.clone(), applied.clone()));
+        }
+        drop(applied);
+        // Nothing is ever sent: it ends when the last shard has dropped its sender.
+        if awaited.recv_timeout(CONFIGURED) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("a shard is held up: the new configuration is in force later");
         }
     }
 

@@ -31,6 +31,8 @@ pub enum Effect {
 /// What happened in a topic that is watched, on any gateway, this one included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
+    /// The topic is watched from now on: what was told of it before is void, and who is there comes next.
+    Watching(Topic),
     /// A connection came, or is told anew because something about it is different.
     Joined {
         /// To what.

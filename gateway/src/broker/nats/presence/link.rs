@@ -18,7 +18,7 @@ use self::bucket::Bucket;
 pub use self::bucket::LeaseError;
 use self::leases::{LeaseEvent, Leases};
 use super::entry::{Attendee, Incarnation, ProcessId, Topic};
-pub use super::state::{Config, News as LinkEvent};
+pub use super::state::{Config, Members, News as LinkEvent};
 use super::state::{Effect, State};
 use crate::broker::nats::subjects::Subjects;
 use crate::names::ConnectionId;
@@ -48,12 +48,17 @@ struct View {
     lease: Result<(), LeaseError>,
 }
 
-#[derive(Debug)]
 enum Command {
     Join(Topic, Attendee),
     Leave(Topic, ConnectionId),
     Watch(Topic),
     Unwatch(Topic),
+    Look {
+        topic: Topic,
+        after: Option<ConnectionId>,
+        limit: usize,
+        tell: Box<dyn FnOnce(Members) + Send>,
+    },
     Drain,
     Goodbye,
 }
@@ -117,6 +122,23 @@ impl LinkHandle {
     /// None come any more, but for those on their way. What they told of the topic is void.
     pub fn unwatch(&self, topic: Topic) {
         self.send(Command::Unwatch(topic));
+    }
+
+    /// Calls `tell`, which must not wait, with who is in a topic, watched or not: at most `limit` whose connection comes
+    /// after `after`.
+    pub fn look(
+        &self,
+        topic: Topic,
+        after: Option<ConnectionId>,
+        limit: usize,
+        tell: impl FnOnce(Members) + Send + 'static,
+    ) {
+        self.send(Command::Look {
+            topic,
+            after,
+            limit,
+            tell: Box::new(tell),
+        });
     }
 
     /// From now on this gateway's connections do not count for their users, on any gateway.
@@ -235,6 +257,12 @@ impl Task {
             Command::Leave(topic, connection) => self.state.leave(topic, connection),
             Command::Watch(topic) => self.state.watch(topic),
             Command::Unwatch(topic) => self.state.unwatch(&topic),
+            Command::Look {
+                topic,
+                after,
+                limit,
+                tell,
+            } => tell(self.state.look(&topic, after, limit)),
             Command::Drain => self.state.drain(),
             Command::Goodbye => {
                 self.state.goodbye();

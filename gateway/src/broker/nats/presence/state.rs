@@ -39,6 +39,7 @@ use super::lease::Standing;
 use super::own::Own;
 use super::peers::Peers;
 use super::wire::{self, Message, WireError};
+use crate::broker::Member;
 use crate::names::ConnectionId;
 
 /// The times of presence. All gateways of a channel have the same.
@@ -64,6 +65,15 @@ impl Default for Config {
             digest: Duration::from_secs(5),
         }
     }
+}
+
+/// Who is in a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// How many there are.
+    pub count: usize,
+    /// Those asked for, in the order of their connections.
+    pub members: Vec<Member>,
 }
 
 /// Time in which changes are collected for one broadcast; the first one after a pause goes at once.
@@ -152,6 +162,8 @@ impl State {
         if !self.telling.watched.insert(topic.clone()) {
             return;
         }
+        let begins = Effect::Tell(News::Watching(topic.clone()));
+        self.telling.effects.push_back(begins);
         for entries in std::iter::once(self.own.entries()).chain(self.peers.entries()) {
             for attendee in entries.of(&topic) {
                 self.telling.joined(&topic, attendee, entries.is_draining());
@@ -162,6 +174,18 @@ impl State {
     /// It is not told any more: what was told of it is void.
     pub fn unwatch(&mut self, topic: &Topic) {
         self.telling.watched.remove(topic);
+    }
+
+    /// Who is in a topic, watched or not: at most `limit` whose connection comes after `after`.
+    pub fn look(&self, topic: &Topic, after: Option<ConnectionId>, limit: usize) -> Members {
+        let all = std::iter::once(self.own.entries()).chain(self.peers.entries());
+        let all = all.flat_map(|entries| entries.of(topic));
+        let mut members: Vec<&Member> = all.map(|attendee| &attendee.member).collect();
+        let count = members.len();
+        members.retain(|member| Some(member.connection) > after);
+        members.sort_unstable_by_key(|member| member.connection);
+        let members = members.into_iter().take(limit).cloned().collect();
+        Members { count, members }
     }
 
     /// This gateway ends: the others are told at once. It does nothing more afterwards.

@@ -14,6 +14,8 @@ use crate::names::{Epoch, Offset, RoomName};
 pub struct Manual {
     pub events: VecDeque<Event>,
     pub requests: Vec<Request>,
+    /// Whether the test answers when the hub begins to watch a room.
+    pub slow_to_watch: bool,
 }
 
 impl Broker for Manual {
@@ -27,6 +29,11 @@ impl Broker for Manual {
     }
 
     fn submit(&mut self, request: Request) {
+        if let Request::Watch { token, .. } = request
+            && !self.slow_to_watch
+        {
+            self.events.push_back(Event::Watched { token });
+        }
         self.requests.push(request);
     }
 

@@ -128,6 +128,9 @@ impl Node {
                     self.gone.insert(key);
                 }
             }
+            News::Watching(topic) => {
+                assert!(self.view.keys().all(|(of, _)| of != topic), "{topic:?}");
+            }
         }
         self.told.push((now, news));
     }

@@ -37,6 +37,7 @@ fn counts(world: &World, of: usize, since: u64) -> BTreeMap<(usize, Key), (u32, 
                     topic, attendee, ..
                 } => ((topic.clone(), attendee.member.connection), (1, 0)),
                 News::Left { topic, connection } => ((topic.clone(), *connection), (0, 1)),
+                News::Watching(_) => continue,
             };
             if *at >= since && world.nodes[of].own.contains_key(&key) {
                 let sum: &mut (u32, u32) = counts.entry((observer, key)).or_default();

@@ -293,6 +293,25 @@ impl World {
         for number in up {
             let node = &self.nodes[number];
             assert_eq!(node.view, all, "gateway {number}");
+            for topic in topics() {
+                let there = all.iter().filter(|((of, _), _)| *of == topic);
+                let mut there: Vec<_> = there
+                    .map(|(_, (attendee, _))| attendee.member.clone())
+                    .collect();
+                there.sort_unstable_by_key(|member| member.connection);
+                let whole = node.state.look(&topic, None, usize::MAX);
+                assert_eq!(
+                    (whole.count, &whole.members),
+                    (there.len(), &there),
+                    "gateway {number}"
+                );
+                let Some((first, rest)) = there.split_first() else {
+                    continue;
+                };
+                let page = node.state.look(&topic, Some(first.connection), 2);
+                assert_eq!(page.members, rest[..rest.len().min(2)], "gateway {number}");
+                assert_eq!(page.count, there.len());
+            }
             assert_eq!(node.state.alive(), alive, "gateway {number}");
         }
     }
@@ -464,7 +483,7 @@ impl World {
                 let owner = self.nodes.iter().find(owns);
                 owner.and_then(|owner| owner.ended)
             }
-            News::Joined { .. } => None,
+            News::Joined { .. } | News::Watching(_) => None,
         };
         self.nodes[node].take(self.now, ended, news);
     }
