@@ -178,6 +178,24 @@ fn rules() -> Vec<Rule> {
             [json!({"autoscaling": {"maxReplicas": 3, "targetConnections": 20_000}})],
         ),
         rule(
+            "a room with delivery: Worker can't have history: Disabled: workers put their output there",
+            [
+                json!({"history": {}, "rooms": [{"match": "*", "delivery": "Worker", "history": "Disabled"}]}),
+            ],
+            [
+                json!({"history": {}, "rooms": [{"match": "*", "delivery": "Worker"}]}),
+                json!({"rooms": [{"match": "*", "delivery": "Direct", "history": "Disabled"}]}),
+            ],
+        ),
+        rule(
+            "rooms with delivery: Worker need history: workers put their output there",
+            [json!({"rooms": [{"match": "*", "delivery": "Worker"}]})],
+            [
+                json!({"history": {}, "rooms": [{"match": "*", "delivery": "Worker"}]}),
+                json!({"rooms": [{"match": "*", "delivery": "Direct"}]}),
+            ],
+        ),
+        rule(
             "Authenticated and Claim need authentication.jwt",
             [
                 json!({"rooms": [{"match": "*", "subscribe": "Authenticated"}]}),
