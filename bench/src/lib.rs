@@ -4,6 +4,7 @@
 //! `linnet-bench` (decides, asks, reports), `linnet-bench-load` (the clients), and the measured server, which is
 //! `linnet-gateway` or a mode of `linnet-bench-reference`. Where gateways meet on NATS, `nats-server` is a fourth.
 
+pub mod cluster;
 pub mod control;
 pub mod load;
 pub mod measure;

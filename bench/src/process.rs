@@ -2,6 +2,7 @@
 
 mod load;
 mod nats;
+mod operator;
 
 use std::{
     env,
@@ -21,6 +22,7 @@ use crate::{measure, reference};
 
 pub use load::Load;
 pub use nats::NatsServer;
+pub use operator::Operator;
 
 /// How long a server may take until it can be used.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -4,6 +4,7 @@
 readonly state=$cache/$cluster
 readonly kubeconfig=$state/kubeconfig
 readonly ingress_ca=$state/localhost.crt
+readonly audit_log= # none is kept
 # shellcheck source=ingress.sh
 source "$here/ingress.sh"
 

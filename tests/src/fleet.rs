@@ -21,6 +21,12 @@ impl Doors {
         Self(Arc::new(Mutex::new(doors)))
     }
 
+    /// One door with all gateways behind it.
+    #[must_use]
+    pub fn one(door: SocketAddr) -> Self {
+        Self(Arc::new(Mutex::new(vec![door])))
+    }
+
     /// The door of gateway `number`.
     #[must_use]
     pub fn at(&self, number: usize) -> SocketAddr {

@@ -172,6 +172,8 @@ impl Follower {
                     self.gaps += 1;
                     live = self.resume_until(&mut client, until).await;
                 }
+                // The gateway is about to go, and asks to be left.
+                "goaway" => break,
                 "unsubscribed" if frame["code"] == "catch_up_timeout" => {
                     live = self.resume_until(&mut client, until).await;
                 }

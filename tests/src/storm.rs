@@ -37,6 +37,12 @@ impl Progress {
             .await
             .unwrap();
     }
+
+    /// Whether everything was acked: what happens from now on happens to nobody.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        *self.acked.borrow() >= self.total
+    }
 }
 
 /// The size of a storm. Messages are shared evenly among publishers.

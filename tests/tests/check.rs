@@ -163,7 +163,7 @@ fn what_is_no_manifest_at_all_is_said_so() {
 }
 
 #[test]
-fn the_smallest_manifest_and_all_examples_pass() {
+fn the_smallest_manifest_and_all_examples_pass_save_for_what_the_operator_acts_on() {
     let (code, output) = check(&Manifest::open().yaml());
     assert_eq!(code, 0, "{output}");
     let mut count = 0;
@@ -174,8 +174,11 @@ fn the_smallest_manifest_and_all_examples_pass() {
             .is_some_and(|extension| extension == "yaml")
         {
             let (code, output) = check_file(&file);
-            assert_eq!(code, 0, "{}: {output}", file.display());
-            count += 1;
+            // tests/cluster applies the examples that are for the operator.
+            let for_operator = |line: &str| line.contains("the operator acts on it");
+            let fine = code == 0 || output.lines().all(for_operator);
+            assert!(fine, "{}: {output}", file.display());
+            count += usize::from(code == 0);
         }
     }
     assert!(count >= 2);

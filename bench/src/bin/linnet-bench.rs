@@ -13,7 +13,8 @@ use linnet_bench::{
 #[derive(Parser)]
 struct Arguments {
     /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. These need a nats-server and
-    /// are run by name only: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms.
+    /// are run by name only: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
+    /// cluster: operator.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
     #[arg(long)]
@@ -24,6 +25,9 @@ struct Arguments {
     /// The gateway's binary; the one beside this binary where not given.
     #[arg(long)]
     gateway: Option<PathBuf>,
+    /// The operator's binary; the one beside this binary where not given.
+    #[arg(long)]
+    operator: Option<PathBuf>,
     /// A further argument for the gateway, such as --gateway-argument=--shards=1.
     #[arg(long = "gateway-argument")]
     gateway_arguments: Vec<String>,
@@ -40,6 +44,7 @@ fn main() -> Result<()> {
             Some(path) => path,
             None => process::sibling("linnet-gateway")?,
         },
+        operator: arguments.operator,
         gateway_arguments: arguments.gateway_arguments,
         pairs: arguments
             .pairs
@@ -74,11 +79,13 @@ fn choose(names: &[String]) -> Result<Vec<Scenario>> {
         scenarios::ALL
             .into_iter()
             .chain(scenarios::NATS)
+            .chain(scenarios::CLUSTER)
             .find(|(known, _)| known == name)
             .with_context(|| {
                 let known: Vec<&str> = scenarios::ALL
                     .iter()
                     .chain(&scenarios::NATS)
+                    .chain(&scenarios::CLUSTER)
                     .map(|(name, _)| *name)
                     .collect();
                 format!(

@@ -14,6 +14,7 @@ pub mod nats_latency;
 pub mod nats_publish;
 pub mod nats_resume;
 pub mod nats_rooms;
+pub mod operator;
 
 use std::path::PathBuf;
 
@@ -26,7 +27,9 @@ use crate::{process::Gateway, report::Report};
 pub struct Settings {
     /// The gateway's binary.
     pub gateway: PathBuf,
-    /// Further arguments of it.
+    /// The operator's binary; the one beside this binary where there is none.
+    pub operator: Option<PathBuf>,
+    /// Further arguments of the gateway.
     pub gateway_arguments: Vec<String>,
     /// Interleaved repetitions.
     pub pairs: usize,
@@ -90,6 +93,9 @@ pub const NATS: [Scenario; 6] = [
     ("nats-fanout", nats_fanout::run),
     ("nats-rooms", nats_rooms::run),
 ];
+
+/// The scenarios that need a cluster; run where they are named, in its network.
+pub const CLUSTER: [Scenario; 1] = [("operator", operator::run)];
 
 /// Tells a person who waits what is going on.
 fn progress(what: &str) {

@@ -141,13 +141,19 @@ fn pod_troubles(pod: &Pod) -> Vec<String> {
         .iter()
         .flatten()
         .filter_map(|container| {
+            let (name, image) = (&container.name, &container.image);
             let waiting = container.state.as_ref()?.waiting.as_ref()?;
             let reason = waiting.reason.as_deref()?;
             if NORMAL.contains(&reason) {
                 return None;
             }
             // The message of a back-off names the pod and a time that grows: each would be a write.
-            Some(format!("container {}: {reason}", container.name))
+            Some(match reason {
+                // These two take turns, for the same cause.
+                "ErrImagePull" => format!("container {name}: ImagePullBackOff: {image}"),
+                _ if reason.contains("Image") => format!("container {name}: {reason}: {image}"),
+                _ => format!("container {name}: {reason}"),
+            })
         });
     scheduling.chain(waiting).collect()
 }
@@ -212,7 +218,7 @@ mod tests {
     fn why_no_gateway_gets_ready_is_told_once() {
         let waiting = |reason: &str| {
             json!({"containerStatuses": [{
-                "name": "gateway", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "name": "gateway", "image": "linnet:1", "imageID": "", "ready": false, "restartCount": 0,
                 "state": {"waiting": {"reason": reason, "message": "back-off 10s"}},
             }]})
         };
@@ -221,14 +227,16 @@ mod tests {
         }]});
         let pods = [
             pod("a", "t", waiting("ImagePullBackOff")),
-            pod("b", "t", waiting("ImagePullBackOff")),
+            pod("b", "t", waiting("ErrImagePull")),
+            pod("crashing", "t", waiting("CrashLoopBackOff")),
             pod("c", "t", waiting("ContainerCreating")),
             pod("d", "t", unscheduled),
         ];
         let draft = condition(&deployment(4, 4, 4, 0), &pods);
         assert_eq!(
             draft.message,
-            "none of 4 gateways is ready: container gateway: ImagePullBackOff; Unschedulable: no room"
+            "none of 4 gateways is ready: container gateway: ImagePullBackOff: linnet:1; \
+             container gateway: CrashLoopBackOff; Unschedulable: no room"
         );
     }
 

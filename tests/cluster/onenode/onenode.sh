@@ -6,6 +6,7 @@ readonly state=/var/lib/$cluster
 readonly run=/run/$cluster
 readonly kubeconfig=$state/kubeconfig
 readonly ingress_ca=$state/pki/localhost.crt
+readonly audit_log=$state/log/audit.log
 readonly node_ip=10.90.0.2
 readonly pod_range=10.91.0.0/24
 readonly service_range=10.92.0.0/16

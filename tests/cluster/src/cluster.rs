@@ -32,6 +32,12 @@ impl Cluster {
         }
     }
 
+    /// The ingress's address for any host, without TLS.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.http
+    }
+
     /// The ingress's way in for `host`, without TLS.
     #[must_use]
     pub fn http(&self, host: &str) -> Door {

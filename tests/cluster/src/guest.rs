@@ -79,7 +79,25 @@ impl Guest {
         }
     }
 
-    async fn request(&mut self, mut request: Value) {
+    /// Sends a ping and awaits its pong.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn ping(&mut self) {
+        let answer = self.ask(json!({"type": "ping"})).await;
+        assert_eq!(answer["type"], "pong", "{answer}");
+    }
+
+    async fn request(&mut self, request: Value) {
+        let answer = self.ask(request.clone()).await;
+        assert_eq!(answer["type"], "ack", "{request} was answered by {answer}");
+    }
+
+    /// Sends a request, and gives its answer, whichever it is.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn ask(&mut self, mut request: Value) -> Value {
         self.last_id += 1;
         request["id"] = json!(self.last_id);
         let text = Message::text(request.to_string());
@@ -89,8 +107,7 @@ impl Guest {
         loop {
             let frame = self.frame().await;
             if frame["id"] == request["id"] {
-                assert_eq!(frame["type"], "ack", "{request} was answered by {frame}");
-                return;
+                return frame;
             }
             self.aside.push(frame);
         }

@@ -69,20 +69,17 @@ impl Kubectl {
         self.feed(&apply, manifests).await
     }
 
-    /// Waits until `what` (`deployment/chat`) has the condition, for at most `seconds`.
+    /// Waits until `what` (`deployment/chat`) is so (`condition=Available`, `delete`), for at most `seconds`.
     ///
     /// # Panics
     /// When it has not; with the object as it is then.
-    pub async fn wait(&self, condition: &str, what: &str, seconds: u64) {
-        let (condition, timeout) = (
-            format!("--for=condition={condition}"),
-            format!("--timeout={seconds}s"),
-        );
-        if let Err(error) = self.ask(&["wait", &condition, &timeout, what]).await {
-            let state = self.ask(&["describe", what]).await.unwrap_or_default();
+    pub async fn wait(&self, state: &str, what: &str, seconds: u64) {
+        let (state, timeout) = (format!("--for={state}"), format!("--timeout={seconds}s"));
+        if let Err(error) = self.ask(&["wait", &state, &timeout, what]).await {
+            let described = self.ask(&["describe", what]).await.unwrap_or_default();
             let pods = self.ask(&["get", "pods", "--output", "wide"]).await;
             panic!(
-                "{error}\n{state}\n{}\n{}",
+                "{error}\n{described}\n{}\n{}",
                 pods.unwrap_or_default(),
                 self.happened().await
             );
@@ -97,13 +94,20 @@ impl Kubectl {
         serde_json::from_str(&self.run(&["get", what, "--output", "json"]).await).unwrap()
     }
 
-    /// The namespace's events, oldest first.
-    async fn happened(&self) -> String {
+    /// The namespace's events, oldest first, for people.
+    pub async fn happened(&self) -> String {
         let events = ["get", "events", "--sort-by=.metadata.creationTimestamp"];
         self.ask(&events).await.unwrap_or_default()
     }
 
-    async fn feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+    /// [`Self::ask`] with `input` as its standard input.
+    ///
+    /// # Errors
+    /// What it said of its failure.
+    ///
+    /// # Panics
+    /// When there is no kubectl.
+    pub async fn feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let mut child = Command::new("kubectl")
             .args(["--namespace", &self.namespace])
             .args(arguments)

@@ -5,18 +5,20 @@
     reason = "a harness that can't go on ends the test where it stands"
 )]
 
+pub mod audit;
+pub mod channel;
 pub mod cluster;
 pub mod door;
 pub mod guest;
 pub mod kubectl;
 pub mod namespace;
-// The deadlines of the other whole-system tests, without the gateway that their harness is built with.
-#[path = "../../src/wait.rs"]
-pub mod wait;
+pub mod operator;
 
+pub use audit::Audit;
 pub use cluster::Cluster;
 pub use door::Door;
 pub use guest::Guest;
 pub use kubectl::Kubectl;
+pub use linnet_tests::wait;
 pub use namespace::Namespace;
 pub use wait::scenario;

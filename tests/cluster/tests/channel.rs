@@ -2,26 +2,33 @@
 //! ingress.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::collections::BTreeMap;
-
-use linnet_cluster_tests::{Cluster, Door, Guest, Namespace, cluster, scenario};
+use linnet_cluster_tests::wait::{STEP, within};
+use linnet_cluster_tests::{Cluster, Door, Guest, Kubectl, Namespace, cluster, scenario};
 use serde_json::json;
 
 /// Seconds until a channel must be Ready: images are there, so this is far more than it takes.
 const READY: u64 = 90;
 
-/// A client on each of two gateways.
+/// A client on each of two gateways. The ingress learns of the second a little after it is ready.
 async fn one_on_each(door: &Door) -> (Guest, Guest) {
-    let mut guests = BTreeMap::new();
-    for _ in 0..50 {
-        let guest = Guest::enter(door).await;
-        guests.insert(guest.gateway().to_owned(), guest);
-        if guests.len() == 2 {
-            let mut each = guests.into_values();
-            return (each.next().unwrap(), each.next().unwrap());
+    let first = Guest::enter(door).await;
+    let other = within("a client on another gateway", STEP, async {
+        loop {
+            let guest = Guest::enter(door).await;
+            if guest.gateway() != first.gateway() {
+                return guest;
+            }
         }
-    }
-    panic!("fifty clients, and all on {:?}", guests.keys());
+    });
+    let other = other.await;
+    (first, other)
+}
+
+/// Waits until the channel is Ready, which it is with its first gateway, and has both.
+async fn ready(kubectl: &Kubectl, channel: &str) {
+    kubectl.wait("condition=Ready", channel, READY).await;
+    let both = "jsonpath={.status.readyReplicas}=2";
+    kubectl.wait(both, channel, READY).await;
 }
 
 /// What is published on one gateway arrives on the other, each message once and in order.
@@ -51,7 +58,7 @@ fn two_gateways_behind_an_ingress_are_one_chat_with_a_console() {
         let kubectl = namespace.kubectl();
         let host = format!("{}.linnet.localhost", namespace.name());
         kubectl.apply(&example("ingress.yaml", &host)).await;
-        kubectl.wait("Ready", "realtimechannel/chat", READY).await;
+        ready(&kubectl, "realtimechannel/chat").await;
 
         let door = cluster.http(&host);
         chat(&door).await;
@@ -69,7 +76,7 @@ fn two_gateways_behind_an_http_route_are_one_chat_with_and_without_tls() {
         let kubectl = namespace.kubectl();
         let host = format!("{}.linnet.localhost", namespace.name());
         kubectl.apply(&example("gateway-api.yaml", &host)).await;
-        kubectl.wait("Ready", "realtimechannel/lounge", READY).await;
+        ready(&kubectl, "realtimechannel/lounge").await;
 
         chat(&cluster.http(&host)).await;
         chat(&cluster.https(&host, cluster.certificate())).await;
@@ -84,7 +91,7 @@ fn what_a_channel_had_is_gone_with_it() {
         let kubectl = namespace.kubectl();
         let host = format!("{}.linnet.localhost", namespace.name());
         kubectl.apply(&example("ingress.yaml", &host)).await;
-        kubectl.wait("Ready", "realtimechannel/chat", READY).await;
+        ready(&kubectl, "realtimechannel/chat").await;
         kubectl
             .run(&["delete", "realtimechannel/chat", "--timeout=60s"])
             .await;

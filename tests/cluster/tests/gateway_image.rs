@@ -109,7 +109,9 @@ fn clients_chat_through_the_ingress_with_and_without_tls() {
         let host = format!("{}.linnet.localhost", namespace.name());
         let trusted = certificate(&host, folder.path(), &kubectl).await;
         kubectl.apply(&manifests(&host)).await;
-        kubectl.wait("Available", "deployment/chat", 60).await;
+        kubectl
+            .wait("condition=Available", "deployment/chat", 60)
+            .await;
 
         let (http, https) = (cluster.http(&host), cluster.https(&host, &trusted));
         chat(&http, &https).await;
