@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::mark::Mark;
 use super::pods;
 use crate::build::deployment::template_hash;
+use crate::build::pod::CONTAINER;
 use crate::decision::{Decision, Template};
 use crate::dereference::Observed;
 use crate::rollout::{self, Progress, Turn, Turns, gates, progress};
@@ -49,13 +50,18 @@ impl Fleets {
         }
     }
 
-    /// After a restart: takes every channel whose Deployment is rolling for one that rolls because of a release, until
-    /// its own pass knows better. `deployments` are those of all channels, with the channel's key.
-    pub fn resume<'a>(&self, deployments: impl IntoIterator<Item = (String, &'a Deployment)>) {
+    /// After a restart: channels that are rolling to `image`, the release's, go on to have their turn. One that rolls
+    /// to anything else does so for reasons of its own. `deployments` are those of all channels, with the channel's key.
+    pub fn resume<'a>(
+        &self,
+        image: &str,
+        deployments: impl IntoIterator<Item = (String, &'a Deployment)>,
+    ) {
         let now = Timestamp::now();
         let rolling = deployments
             .into_iter()
             .filter(|(_, deployment)| progress(deployment, &[], now).rolling)
+            .filter(|(_, deployment)| image_of(deployment) == Some(image))
             .map(|(key, _)| key);
         self.turns().resume(rolling);
     }
@@ -145,8 +151,9 @@ impl Fleets {
         }
         match self.turns().ask(key) {
             Turn::Now => (Template::Newest, None),
-            Turn::After(_) => {
-                // Other channels may be of other tenants: their names are not told here.
+            Turn::After(others) => {
+                // Other channels may be of other tenants: their names are for the log alone.
+                tracing::info!(?others, "a new release waits for other channels");
                 let waits = "a new release waits until the gateways of other channels are replaced";
                 (Template::Held, Some(waits.to_owned()))
             }
@@ -254,6 +261,13 @@ fn condition(outcome: Outcome, missing: usize) -> Draft {
     };
     let message = format!("{says}{some}");
     Draft::new(types::SCALING_ACTIVE, truth, outcome.reason(), message)
+}
+
+/// The image of a Deployment's gateways.
+fn image_of(deployment: &Deployment) -> Option<&str> {
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let gateway = pod.containers.iter().find(|one| one.name == CONTAINER)?;
+    gateway.image.as_deref()
 }
 
 fn mark_of(observed: &Observed, pod: &str, cost: Option<&'static str>) -> Option<Mark> {

@@ -270,14 +270,18 @@ fn a_release_takes_turns_and_an_edit_does_not_wait_for_it() {
 #[test]
 fn after_a_restart_a_release_goes_on_where_it_was() {
     let mut scene = Scene::new(json!({"replicas": 3}), 3);
-    scene.deployment(3, 1, "old");
-    let rolling = scene.observed.deployment().unwrap();
-    scene.deployment(3, 3, "old");
-    let quiet = scene.observed.deployment().unwrap();
-    scene.fleets.resume([
-        ("talk/a".to_owned(), &rolling),
-        ("talk/b".to_owned(), &quiet),
-    ]);
+    let mut of = |updated, image: &str| {
+        scene.deployment(3, updated, "old");
+        let mut deployment = scene.observed.deployment().unwrap();
+        let pod = json!({"containers": [{"name": "gateway", "image": image}]});
+        let template = &mut deployment.spec.as_mut().unwrap().template;
+        template.spec = serde_json::from_value(pod).unwrap();
+        deployment
+    };
+    let (rolling, own, quiet) = (of(1, "release"), of(1, "own"), of(3, "release"));
+    let all = [("talk/a", &rolling), ("talk/b", &own), ("talk/c", &quiet)];
+    let all = all.map(|(key, deployment)| (key.to_owned(), deployment));
+    scene.fleets.resume("release", all);
     assert_eq!(scene.look("new").decision.template, Template::Held);
     scene.fleets.forget("talk/a");
     assert_eq!(scene.look("new").decision.template, Template::Newest);
