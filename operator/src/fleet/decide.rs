@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -20,6 +21,9 @@ use crate::scaling::{self, Hold, Memory, Outcome};
 use crate::status::conditions::types;
 use crate::status::{Draft, Truth};
 
+/// When to look again while pods go.
+const PODS: Duration = Duration::from_secs(5);
+
 /// What is remembered between passes, of all channels. It is as old as this process' leadership.
 #[derive(Debug)]
 pub struct Fleets {
@@ -36,8 +40,27 @@ pub struct Verdict {
     pub marks: Vec<Mark>,
     /// `ScalingActive`, where the channel is scaled by the operator.
     pub scaling: Option<Draft>,
-    /// What waits, for people; `None` where nothing does.
-    pub waits: Option<String>,
+    /// What waits; `None` where nothing does.
+    pub waits: Option<Wait>,
+}
+
+/// Something that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What, and for what, for people.
+    pub message: &'static str,
+    /// When to look again.
+    pub again: Duration,
+}
+
+impl Wait {
+    /// It waits for pods that go, which are watched: this is for those that are past their grace.
+    fn for_pods(message: &'static str) -> Self {
+        Self {
+            message,
+            again: PODS,
+        }
+    }
 }
 
 impl Fleets {
@@ -104,9 +127,8 @@ impl Fleets {
         let costs = scaling::costs(&gateways, going);
         let chosen = costs.iter().all(|(_, cost)| cost.is_none());
         if replicas.waits {
-            waits.get_or_insert_with(|| {
-                "fewer gateways wait until the pods that go are gone".to_owned()
-            });
+            let message = "fewer gateways wait until the pods that go are gone";
+            waits.get_or_insert_with(|| Wait::for_pods(message));
         }
         Verdict {
             decision: Decision {
@@ -131,7 +153,7 @@ impl Fleets {
         observed: &Observed,
         (live, wanted): (Option<&str>, Option<&str>),
         progress: Progress,
-    ) -> (Template, Option<String>) {
+    ) -> (Template, Option<Wait>) {
         if live == wanted {
             if !progress.rolling && progress.going == 0 {
                 self.turns().done(key);
@@ -140,7 +162,7 @@ impl Fleets {
         }
         if !gates(progress).template.is_open() {
             let waits = "a new pod template waits until the pods that go are gone";
-            return (Template::Held, Some(waits.to_owned()));
+            return (Template::Held, Some(Wait::for_pods(waits)));
         }
         // A template that differs where the channel does not is a new release's.
         let status = observed.channel.status.as_ref();
@@ -151,11 +173,14 @@ impl Fleets {
         }
         match self.turns().ask(key) {
             Turn::Now => (Template::Newest, None),
-            Turn::After(others) => {
+            Turn::After(others, again) => {
                 // Other channels may be of other tenants: their names are for the log alone.
-                tracing::info!(?others, "a new release waits for other channels");
-                let waits = "a new release waits until the gateways of other channels are replaced";
-                (Template::Held, Some(waits.to_owned()))
+                tracing::debug!(?others, "a new release waits for other channels");
+                let wait = Wait {
+                    message: "a new release waits until the gateways of other channels are replaced",
+                    again,
+                };
+                (Template::Held, Some(wait))
             }
         }
     }
