@@ -6,13 +6,14 @@ use kube::ResourceExt;
 use super::conditions::{Draft, Truth, types};
 use crate::gateways::Readings;
 
-/// Whether all gateways serve the configuration with hash `hash`, by what they say themselves.
+/// Whether all gateways serve the configuration with hash `hash`, by what they say themselves. Pods that do not run yet
+/// will start with it.
 #[must_use]
 pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
     let type_ = types::CONFIGURATION_APPLIED;
     let pods: Vec<_> = pods
         .iter()
-        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter(|pod| runs(pod) && pod.metadata.deletion_timestamp.is_none())
         .map(ResourceExt::name_any)
         .collect();
     if pods.is_empty() {
@@ -29,7 +30,7 @@ pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
                 }
             }
             Some(Err(missing)) => silent.push(format!("{pod}: {missing}")),
-            None => silent.push(format!("{pod}: it does not run yet")),
+            None => silent.push(format!("{pod}: not asked yet")),
         }
     }
     let all = pods.len();
@@ -49,6 +50,11 @@ pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
     Draft::fails(type_, "Pending", message)
 }
 
+fn runs(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
 /// While the spec is not accepted the gateways go on with an older one.
 #[must_use]
 pub fn not_accepted() -> Draft {
@@ -65,7 +71,11 @@ mod tests {
 
     fn pods<const N: usize>(names: [&str; N]) -> Vec<Pod> {
         names
-            .map(|name| serde_json::from_value(json!({"metadata": {"name": name}})).unwrap())
+            .map(|name| {
+                let status = json!({"phase": "Running"});
+                serde_json::from_value(json!({"metadata": {"name": name}, "status": status}))
+                    .unwrap()
+            })
             .into()
     }
 
@@ -88,6 +98,14 @@ mod tests {
         assert_eq!(draft.truth, Truth::True);
         assert_eq!(draft.message, "2 of 2 gateways serve it");
         assert_eq!(condition(&[], &all, "h").reason, "NoGateways");
+    }
+
+    #[test]
+    fn a_pod_that_does_not_run_yet_is_not_waited_for() {
+        let mut all = pods(["a", "b"]);
+        all[1].status = None;
+        let draft = condition(&all, &readings([("a", says("h", None))]), "h");
+        assert_eq!(draft.message, "1 of 1 gateways serve it");
     }
 
     #[test]
