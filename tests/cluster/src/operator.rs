@@ -32,14 +32,13 @@ pub async fn leader() -> String {
             .cloned()
             .unwrap_or_default()
             .into_iter();
-        let pod = pods.find_map(|pod| {
+        pods.find_map(|pod| {
             let name = pod["metadata"]["name"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
             (!holder.is_empty() && holder.starts_with(&name)).then_some(name)
-        });
-        pod
+        })
     })
     .await
 }
