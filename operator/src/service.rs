@@ -166,7 +166,9 @@ async fn resume(client: &Client, scope: &Scope, context: &Context) -> Result<(),
             let channel = names::channel_of(deployment.labels())?;
             Some((format!("{}/{channel}", deployment.namespace()?), deployment))
         });
-        context.fleets.resume(keyed);
+        context
+            .fleets
+            .resume(&context.settings.gateway_image, keyed);
         match list.metadata.continue_.filter(|more| !more.is_empty()) {
             Some(more) => page = page.continue_token(&more),
             None => return Ok(()),

@@ -26,6 +26,7 @@ pub mod raw;
 pub mod seed;
 pub mod storm;
 pub mod wait;
+pub mod work;
 pub mod worker;
 
 pub use bystander::Bystander;

@@ -15,7 +15,7 @@ use crate::{
     stats::Summary,
 };
 
-/// Writes of a slice and its longest duration (DESIGN §5).
+/// Writes of a slice and its longest duration.
 const SLICE_WRITES: f64 = 256.0;
 const SLICE_LONGEST_US: f64 = 1000.0;
 

@@ -55,7 +55,7 @@ pub(super) async fn ready(State(internal): State<Internal>) -> (StatusCode, Stri
     (status, body)
 }
 
-/// The state as the operator reads it (DESIGN §8).
+/// The state as the operator reads it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {

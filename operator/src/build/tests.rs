@@ -1,4 +1,4 @@
-//! The children of small channels; and what an edit changes of them (DESIGN's table).
+//! The children of small channels; and what an edit changes of them.
 
 use std::collections::BTreeMap;
 

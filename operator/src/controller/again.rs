@@ -20,9 +20,6 @@ const WATCHED: Duration = Duration::from_secs(1800);
 /// While something that is not watched is waited for.
 const WAITING: Duration = Duration::from_secs(10);
 
-/// While something waits for pods that go, or for other channels.
-pub const HELD: Duration = Duration::from_secs(5);
-
 /// Between two looks at how many connections there are. What a gateway answers is not watched.
 const SCALED: Duration = Duration::from_secs(15);
 
@@ -37,6 +34,12 @@ pub fn after(spec: &RealtimeChannelSpec, status: &RealtimeChannelStatus) -> Dura
         None => wait(spec, status),
         Some(_) => wait(spec, status).min(SCALED),
     };
+    spread(wait)
+}
+
+/// `wait`, up to a third more or less.
+#[must_use]
+pub fn spread(wait: Duration) -> Duration {
     wait.mul_f64(rand::rng().random_range(0.67..1.33))
 }
 

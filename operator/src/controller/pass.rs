@@ -13,6 +13,7 @@ use crate::apply::plan::{self, Conflict};
 use crate::apply::write::{self, Failure};
 use crate::build::{build, config_map, deployment};
 use crate::dereference::{Live, Observed, dereference};
+use crate::fleet::Wait;
 use crate::status::conditions::{self, types};
 use crate::status::{self, Draft, Facts, Truth};
 use crate::validate::{Rejection, Validated, validate};
@@ -69,7 +70,7 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
         live: &live,
         failures: &carried.failures,
         others: carried.others,
-        waits: carried.waits.as_deref(),
+        waits: carried.waits.as_ref().map(|wait| wait.message),
     };
     let status = status::compose(facts, Timestamp::now());
     let channel = &observed.channel;
@@ -84,8 +85,8 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
         return Err(PassError::Refused(messages.join("; ")));
     }
     let mut look = again::after(&channel.spec, &status);
-    if carried.waits.is_some() {
-        look = look.min(again::HELD);
+    if let Some(wait) = carried.waits {
+        look = look.min(again::spread(wait.again));
     }
     let now = Instant::now();
     let nudge = context.with_nudges(observed.uid(), |nudges| nudges.next(now));
@@ -117,8 +118,8 @@ struct Carried {
     others: Vec<Draft>,
     /// What people want to know.
     events: Vec<Event>,
-    /// What waits, for people.
-    waits: Option<String>,
+    /// What waits.
+    waits: Option<Wait>,
 }
 
 impl Carried {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,12 +13,16 @@ use tokio::time::Instant;
 use super::mark::Mark;
 use super::pods;
 use crate::build::deployment::template_hash;
+use crate::build::pod::CONTAINER;
 use crate::decision::{Decision, Template};
 use crate::dereference::Observed;
 use crate::rollout::{self, Progress, Turn, Turns, gates, progress};
 use crate::scaling::{self, Hold, Memory, Outcome};
 use crate::status::conditions::types;
 use crate::status::{Draft, Truth};
+
+/// When to look again while pods go.
+const PODS: Duration = Duration::from_secs(5);
 
 /// What is remembered between passes, of all channels. It is as old as this process' leadership.
 #[derive(Debug)]
@@ -35,8 +40,27 @@ pub struct Verdict {
     pub marks: Vec<Mark>,
     /// `ScalingActive`, where the channel is scaled by the operator.
     pub scaling: Option<Draft>,
-    /// What waits, for people; `None` where nothing does.
-    pub waits: Option<String>,
+    /// What waits; `None` where nothing does.
+    pub waits: Option<Wait>,
+}
+
+/// Something that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// What, and for what, for people.
+    pub message: &'static str,
+    /// When to look again.
+    pub again: Duration,
+}
+
+impl Wait {
+    /// It waits for pods that go, which are watched: this is for those that are past their grace.
+    fn for_pods(message: &'static str) -> Self {
+        Self {
+            message,
+            again: PODS,
+        }
+    }
 }
 
 impl Fleets {
@@ -49,13 +73,18 @@ impl Fleets {
         }
     }
 
-    /// After a restart: takes every channel whose Deployment is rolling for one that rolls because of a release, until
-    /// its own pass knows better. `deployments` are those of all channels, with the channel's key.
-    pub fn resume<'a>(&self, deployments: impl IntoIterator<Item = (String, &'a Deployment)>) {
+    /// After a restart: channels that are rolling to `image`, the release's, go on to have their turn. One that rolls
+    /// to anything else does so for reasons of its own. `deployments` are those of all channels, with the channel's key.
+    pub fn resume<'a>(
+        &self,
+        image: &str,
+        deployments: impl IntoIterator<Item = (String, &'a Deployment)>,
+    ) {
         let now = Timestamp::now();
         let rolling = deployments
             .into_iter()
             .filter(|(_, deployment)| progress(deployment, &[], now).rolling)
+            .filter(|(_, deployment)| image_of(deployment) == Some(image))
             .map(|(key, _)| key);
         self.turns().resume(rolling);
     }
@@ -98,9 +127,8 @@ impl Fleets {
         let costs = scaling::costs(&gateways, going);
         let chosen = costs.iter().all(|(_, cost)| cost.is_none());
         if replicas.waits {
-            waits.get_or_insert_with(|| {
-                "fewer gateways wait until the pods that go are gone".to_owned()
-            });
+            let message = "fewer gateways wait until the pods that go are gone";
+            waits.get_or_insert_with(|| Wait::for_pods(message));
         }
         Verdict {
             decision: Decision {
@@ -125,7 +153,7 @@ impl Fleets {
         observed: &Observed,
         (live, wanted): (Option<&str>, Option<&str>),
         progress: Progress,
-    ) -> (Template, Option<String>) {
+    ) -> (Template, Option<Wait>) {
         if live == wanted {
             if !progress.rolling && progress.going == 0 {
                 self.turns().done(key);
@@ -134,7 +162,7 @@ impl Fleets {
         }
         if !gates(progress).template.is_open() {
             let waits = "a new pod template waits until the pods that go are gone";
-            return (Template::Held, Some(waits.to_owned()));
+            return (Template::Held, Some(Wait::for_pods(waits)));
         }
         // A template that differs where the channel does not is a new release's.
         let status = observed.channel.status.as_ref();
@@ -145,10 +173,14 @@ impl Fleets {
         }
         match self.turns().ask(key) {
             Turn::Now => (Template::Newest, None),
-            Turn::After(_) => {
-                // Other channels may be of other tenants: their names are not told here.
-                let waits = "a new release waits until the gateways of other channels are replaced";
-                (Template::Held, Some(waits.to_owned()))
+            Turn::After(others, again) => {
+                // Other channels may be of other tenants: their names are for the log alone.
+                tracing::debug!(?others, "a new release waits for other channels");
+                let wait = Wait {
+                    message: "a new release waits until the gateways of other channels are replaced",
+                    again,
+                };
+                (Template::Held, Some(wait))
             }
         }
     }
@@ -254,6 +286,13 @@ fn condition(outcome: Outcome, missing: usize) -> Draft {
     };
     let message = format!("{says}{some}");
     Draft::new(types::SCALING_ACTIVE, truth, outcome.reason(), message)
+}
+
+/// The image of a Deployment's gateways.
+fn image_of(deployment: &Deployment) -> Option<&str> {
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    let gateway = pod.containers.iter().find(|one| one.name == CONTAINER)?;
+    gateway.image.as_deref()
 }
 
 fn mark_of(observed: &Observed, pod: &str, cost: Option<&'static str>) -> Option<Mark> {

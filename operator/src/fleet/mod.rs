@@ -5,7 +5,7 @@ mod decide;
 mod mark;
 mod pods;
 
-pub use decide::{Fleets, Verdict};
+pub use decide::{Fleets, Verdict, Wait};
 pub use mark::{Mark, mark};
 pub use pods::remaining;
 

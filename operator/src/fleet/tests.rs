@@ -214,7 +214,13 @@ fn a_person_who_scales_down_takes_the_least_loaded_too() {
     scene.going(0);
     let verdict = scene.look("old");
     assert_eq!(verdict.decision.replicas, 3);
-    assert!(verdict.waits.unwrap().contains("fewer gateways wait"));
+    assert!(
+        verdict
+            .waits
+            .unwrap()
+            .message
+            .contains("fewer gateways wait")
+    );
 }
 
 #[test]
@@ -231,7 +237,13 @@ fn a_further_template_waits_for_pods_that_go_and_not_beyond_their_grace() {
     scene.going(0);
     let verdict = scene.look("new");
     assert_eq!(verdict.decision.template, Template::Held);
-    assert!(verdict.waits.unwrap().contains("a new pod template waits"));
+    assert!(
+        verdict
+            .waits
+            .unwrap()
+            .message
+            .contains("a new pod template waits")
+    );
     scene.time = now() + SignedDuration::from_secs(200);
     assert_eq!(scene.look("new").decision.template, Template::Newest);
 }
@@ -258,7 +270,7 @@ fn a_release_takes_turns_and_an_edit_does_not_wait_for_it() {
     assert_eq!(other(&scene, "new").decision.template, Template::Newest);
     let verdict = scene.look("new");
     assert_eq!(verdict.decision.template, Template::Held);
-    assert!(verdict.waits.unwrap().contains("other channels"));
+    assert!(verdict.waits.unwrap().message.contains("other channels"));
     scene.observed.channel.metadata.generation = Some(5);
     assert_eq!(scene.look("new").decision.template, Template::Newest);
     scene.observed.channel.metadata.generation = Some(4);
@@ -270,14 +282,18 @@ fn a_release_takes_turns_and_an_edit_does_not_wait_for_it() {
 #[test]
 fn after_a_restart_a_release_goes_on_where_it_was() {
     let mut scene = Scene::new(json!({"replicas": 3}), 3);
-    scene.deployment(3, 1, "old");
-    let rolling = scene.observed.deployment().unwrap();
-    scene.deployment(3, 3, "old");
-    let quiet = scene.observed.deployment().unwrap();
-    scene.fleets.resume([
-        ("talk/a".to_owned(), &rolling),
-        ("talk/b".to_owned(), &quiet),
-    ]);
+    let mut of = |updated, image: &str| {
+        scene.deployment(3, updated, "old");
+        let mut deployment = scene.observed.deployment().unwrap();
+        let pod = json!({"containers": [{"name": "gateway", "image": image}]});
+        let template = &mut deployment.spec.as_mut().unwrap().template;
+        template.spec = serde_json::from_value(pod).unwrap();
+        deployment
+    };
+    let (rolling, own, quiet) = (of(1, "release"), of(1, "own"), of(3, "release"));
+    let all = [("talk/a", &rolling), ("talk/b", &own), ("talk/c", &quiet)];
+    let all = all.map(|(key, deployment)| (key.to_owned(), deployment));
+    scene.fleets.resume("release", all);
     assert_eq!(scene.look("new").decision.template, Template::Held);
     scene.fleets.forget("talk/a");
     assert_eq!(scene.look("new").decision.template, Template::Newest);

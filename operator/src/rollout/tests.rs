@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
@@ -147,17 +149,41 @@ fn after_scaling_down_a_template_waits_for_the_pods_that_go() {
     assert_eq!(gates.template, Gate::Going(1));
 }
 
+fn after(turns: &mut Turns, channel: &str) -> Vec<String> {
+    match turns.ask(channel) {
+        Turn::After(others, _) => others,
+        Turn::Now => panic!("{channel} has its turn"),
+    }
+}
+
 #[test]
 fn no_more_channels_roll_for_a_release_than_may() {
     let mut turns = Turns::new(2);
     assert_eq!(turns.ask("a"), Turn::Now);
     assert_eq!(turns.ask("b"), Turn::Now);
-    assert_eq!(turns.ask("c"), Turn::After(vec!["a".into(), "b".into()]));
+    assert_eq!(after(&mut turns, "c"), ["a", "b"]);
     assert_eq!(turns.ask("a"), Turn::Now, "it has its turn already");
     turns.done("a");
     turns.done("never asked");
     assert_eq!(turns.ask("c"), Turn::Now);
-    assert_eq!(turns.ask("a"), Turn::After(vec!["b".into(), "c".into()]));
+    assert_eq!(after(&mut turns, "a"), ["b", "c"]);
+}
+
+#[test]
+fn the_more_channels_wait_the_less_often_each_asks() {
+    let mut turns = Turns::new(1);
+    assert_eq!(turns.ask("a"), Turn::Now);
+    let mut last = Duration::ZERO;
+    for number in 0..1000 {
+        let Turn::After(_, wait) = turns.ask(&format!("c{number}")) else {
+            panic!("there is one turn");
+        };
+        assert!(wait >= last && wait >= Duration::from_secs(5));
+        last = wait;
+    }
+    assert_eq!(last, Duration::from_secs(100), "ten a second ask");
+    turns.done("a");
+    assert_eq!(turns.ask("c0"), Turn::Now);
 }
 
 #[test]
@@ -166,7 +192,7 @@ fn after_a_restart_who_was_rolling_keeps_its_turn() {
     turns.resume(["a".into(), "b".into()]);
     assert_eq!(turns.ask("b"), Turn::Now);
     turns.done("b");
-    assert_eq!(turns.ask("c"), Turn::After(vec!["a".into()]));
+    assert_eq!(after(&mut turns, "c"), ["a"]);
     turns.done("a");
     assert_eq!(turns.ask("c"), Turn::Now);
 }

@@ -5,12 +5,19 @@
 //! an end keeps its turn, and the release stops there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Shortest wait until a channel that has to wait asks again.
+const SOON: Duration = Duration::from_secs(5);
+/// How many of those that wait may ask in a second. Each is a whole pass over the channel.
+const ASKS_PER_SECOND: u32 = 10;
 
 /// Who rolls because of the release. Kept in memory: [`Turns::resume`] tells it again after a restart.
 #[derive(Debug)]
 pub struct Turns {
     most: usize,
     rolling: BTreeSet<String>,
+    waiting: BTreeSet<String>,
 }
 
 /// An answer to who wants to roll.
@@ -18,8 +25,8 @@ pub struct Turns {
 pub enum Turn {
     /// Now.
     Now,
-    /// After one of these.
-    After(Vec<String>),
+    /// After one of these. Ask again after this time: the more wait, the longer it is.
+    After(Vec<String>, Duration),
 }
 
 impl Turns {
@@ -28,6 +35,7 @@ impl Turns {
         Self {
             most: most.max(1),
             rolling: BTreeSet::new(),
+            waiting: BTreeSet::new(),
         }
     }
 
@@ -40,8 +48,12 @@ impl Turns {
     pub fn ask(&mut self, channel: &str) -> Turn {
         if !self.rolling.contains(channel) {
             if self.rolling.len() >= self.most {
-                return Turn::After(self.rolling.iter().cloned().collect());
+                self.waiting.insert(channel.to_owned());
+                let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+                let wait = SOON.max(Duration::from_secs(1) * (waiting / ASKS_PER_SECOND));
+                return Turn::After(self.rolling.iter().cloned().collect(), wait);
             }
+            self.waiting.remove(channel);
             self.rolling.insert(channel.to_owned());
         }
         Turn::Now
@@ -50,5 +62,6 @@ impl Turns {
     /// `channel` runs the release whole, or does not concern it any more: it names an image, is paused, or is deleted.
     pub fn done(&mut self, channel: &str) {
         self.rolling.remove(channel);
+        self.waiting.remove(channel);
     }
 }

@@ -63,17 +63,29 @@ JSON
 }
 
 remove_containers() {
-  local id
+  local id namespaces
   if [[ -S $containerd_socket ]] && containerd_ctl version >/dev/null 2>&1; then
     for id in $(containerd_ctl tasks list -q); do
       containerd_ctl tasks kill --signal KILL --all "$id" >/dev/null 2>&1 || true
       containerd_ctl tasks delete --force "$id" >/dev/null 2>&1 || true
     done
+    namespaces=$(pod_namespaces)
     for id in $(containerd_ctl containers list -q); do
       containerd_ctl containers delete "$id" >/dev/null 2>&1 || true
     done
+    for id in $namespaces; do
+      ip netns delete "$id" 2>/dev/null || true
+    done
   fi
   stop containerd
+}
+
+# pod_namespaces: prints the network namespaces that containerd made for pods.
+pod_namespaces() {
+  local id
+  for id in $(containerd_ctl containers list -q); do
+    containerd_ctl containers info --spec "$id" | sed -n 's|.*"/\(var/\)\?run/netns/\(cni-[-0-9a-f]*\)".*|\2|p'
+  done | sort -u
 }
 
 # remove_mounts: what pods and containers left mounted, the deepest first.

@@ -39,10 +39,13 @@ stop() {
 }
 
 # stop_all: all but containerd, which is asked to remove containers next; the kubelet first, or it starts them again.
+# All are told to end before the first is waited for.
 stop_all() {
-  local file
+  local file others=()
   stop kubelet
   for file in "$run"/*.pid; do
-    [[ ! -e $file || $file == */containerd.pid ]] || stop "$(basename "$file" .pid)"
+    [[ ! -e $file || $file == */containerd.pid ]] || others+=("$(basename "$file" .pid)")
   done
+  for file in "${others[@]}"; do kill "$(<"$run/$file.pid")" 2>/dev/null || true; done
+  for file in "${others[@]}"; do stop "$file"; done
 }

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::config::Limits;
 
 /// Files that connections leave free: for listeners, epoll, the manifest, the internal port, and
-/// HTTP connections that have not become a WebSocket (DESIGN §5, Admission).
+/// HTTP connections that have not become a WebSocket.
 pub(super) const RESERVED_FILES: usize = 512;
 
 /// Lets handshakes in.

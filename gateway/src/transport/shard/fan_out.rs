@@ -15,7 +15,7 @@ use super::rooms::{Item, Room};
 use crate::names::ConnectionId;
 use crate::transport::websocket::deflate::Deflater;
 
-/// Most writes of a slice (DESIGN §5, Fairness).
+/// Most writes of a slice.
 const SLICE_WRITES: usize = 256;
 /// Longest slice.
 const SLICE_TIME: Duration = Duration::from_millis(1);
