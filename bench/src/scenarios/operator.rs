@@ -75,16 +75,12 @@ impl<'a> Room<'a> {
                 "an operator serves this cluster, which would do the work too: scale its Deployment to 0 first"
             );
         }
-        kubectl.feed(
-            &[
-                "apply",
-                "--server-side",
-                "--force-conflicts",
-                "--filename",
-                "-",
-            ],
-            DEFINITION,
-        )?;
+        // One that is there is its installer's.
+        let definition = "crd/realtimechannels.realtime.linnet.dev";
+        let there = kubectl.run(&["get", definition, "--ignore-not-found", "--output=name"])?;
+        if there.is_empty() {
+            kubectl.feed(&["apply", "--server-side", "--filename", "-"], DEFINITION)?;
+        }
         kubectl.run(&[
             "wait",
             "--for=condition=Established",

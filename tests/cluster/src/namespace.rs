@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
+
 use crate::kubectl::Kubectl;
 
 /// A namespace in which Pod Security `restricted` is enforced. Its deletion begins when this is dropped.
@@ -16,11 +18,13 @@ impl Namespace {
     pub async fn create(purpose: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let name = format!("{purpose}-{:x}", now.as_millis() & 0xffff_ffff);
-        let manifest = format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: \
-             {{linnet.dev/test: '', pod-security.kubernetes.io/enforce: restricted}}}}}}"
-        );
-        Kubectl::new("default").apply(&manifest).await;
+        // Not YAML that begins with a brace: kubectl may take it for JSON.
+        let labels =
+            json!({"linnet.dev/test": "", "pod-security.kubernetes.io/enforce": "restricted"});
+        let manifest = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+        });
+        Kubectl::new("default").apply(&manifest.to_string()).await;
         Self { name }
     }
 

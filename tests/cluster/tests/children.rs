@@ -19,7 +19,7 @@ async fn ready(purpose: &str, spec: &Value) -> (Namespace, Kubectl) {
     let namespace = Namespace::create(purpose).await;
     let kubectl = namespace.kubectl();
     kubectl.apply(&channel("chat", spec).to_string()).await;
-    kubectl.wait("Ready", CHAT, READY).await;
+    kubectl.wait("condition=Ready", CHAT, READY).await;
     (namespace, kubectl)
 }
 
@@ -89,7 +89,7 @@ fn what_was_applied_is_put_back() {
             budgets.len() == 1 && budgets[0]["metadata"]["uid"] != uid
         })
         .await;
-        kubectl.wait("Ready", CHAT, SOON).await;
+        kubectl.wait("condition=Ready", CHAT, SOON).await;
     });
 }
 

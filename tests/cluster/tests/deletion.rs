@@ -53,7 +53,7 @@ async fn with_streams(purpose: &str, deletion_policy: &str) -> (Namespace, Kubec
     kubectl
         .apply(&chat(deletion_policy, &json!({})).to_string())
         .await;
-    kubectl.wait("Ready", CHAT, READY).await;
+    kubectl.wait("condition=Ready", CHAT, READY).await;
     assert!(
         !streams(namespace.name()).await.is_empty(),
         "the channel has streams"
@@ -108,7 +108,7 @@ fn with_retain_streams_stay_and_a_channel_of_the_same_name_has_them_again() {
         };
         assert_eq!(history(&streams(namespace.name()).await), history(&before));
         kubectl.apply(&chat("Delete", &json!({})).to_string()).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         delete(&kubectl).await;
         assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
     });
@@ -203,7 +203,9 @@ fn a_namespace_that_goes_takes_channels_and_their_streams_along() {
             .to_string()
             .replace("\"chat\"", "\"other\"");
         kubectl.apply(&retained).await;
-        kubectl.wait("Ready", "realtimechannel/other", READY).await;
+        kubectl
+            .wait("condition=Ready", "realtimechannel/other", READY)
+            .await;
         kubectl
             .run(&["delete", "namespace", namespace.name(), "--timeout=150s"])
             .await;
@@ -221,7 +223,7 @@ fn a_paused_channel_can_be_deleted() {
         kubectl
             .run(&["annotate", CHAT, "realtime.linnet.dev/paused=true"])
             .await;
-        kubectl.wait("Paused", CHAT, 30).await;
+        kubectl.wait("condition=Paused", CHAT, 30).await;
         delete(&kubectl).await;
         assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
     });

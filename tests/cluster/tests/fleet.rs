@@ -32,7 +32,7 @@ fn chat(replicas: u32) -> Value {
 async fn weather(kubectl: &Kubectl, chat: &Value, change: impl AsyncFnOnce()) {
     let _alone = EVERY_HOST.lock().await;
     kubectl.apply(&chat.to_string()).await;
-    kubectl.wait("Ready", CHAT, READY).await;
+    kubectl.wait("condition=Ready", CHAT, READY).await;
     let replicas = chat["spec"]["replicas"].clone();
     settled(kubectl, CHAT, READY, |chat| {
         chat["status"]["updatedReplicas"] == replicas
@@ -143,10 +143,10 @@ fn a_bad_image_never_takes_the_last_good_gateway_and_another_edit_mends_it() {
         let kubectl = namespace.kubectl();
         let spec = json!({"replicas": 1, "rollout": {"drainSeconds": 1}});
         kubectl.apply(&channel("chat", &spec).to_string()).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         let good = kubectl.run(&["get", "pods", "--output=name"]).await;
 
-        let edit = json!({"spec": {"gateway": {"image": "linnet-gateway:none-such"}}}).to_string();
+        let edit = json!({"spec": {"gateway": {"image": "linnet-gateway:none-such", "imagePullPolicy": "Never"}}}).to_string();
         kubectl
             .run(&["patch", CHAT, "--type=merge", "--patch", &edit])
             .await;
@@ -171,7 +171,7 @@ fn a_bad_image_never_takes_the_last_good_gateway_and_another_edit_mends_it() {
         let pods = kubectl.run(&["get", "pods", "--output=name"]).await;
         assert!(pods.contains(good.trim()), "{good} is not among {pods}");
 
-        let edit = json!({"spec": {"gateway": {"image": null, "env": [{"name": "MENDED", "value": "yes"}]}}});
+        let edit = json!({"spec": {"gateway": {"image": null, "imagePullPolicy": null, "env": [{"name": "MENDED", "value": "yes"}]}}});
         kubectl
             .run(&["patch", CHAT, "--type=merge", "--patch", &edit.to_string()])
             .await;

@@ -28,7 +28,7 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
         let spec = json!({"replicas": 2, "expose": {"hosts": [host], "ingress": {"className": "contour"}}});
         let mut chat = channel("chat", &spec);
         kubectl.apply(&chat.to_string()).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         settled(&kubectl, CHAT, READY, |chat| {
             chat["status"]["updatedReplicas"] == 2
         })
@@ -96,7 +96,7 @@ fn a_spec_that_gateways_could_not_serve_reaches_none_and_is_mended_by_another_ed
         let kubectl = namespace.kubectl();
         let mut chat = channel("chat", &json!({}));
         kubectl.apply(&chat.to_string()).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         let configuration = kubectl.get("configmap/chat-gateway").await;
 
         // The API server knows nothing of what is in a pod template.

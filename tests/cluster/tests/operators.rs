@@ -93,7 +93,7 @@ async fn ready(purpose: &str, spec: &Value) -> (Namespace, Kubectl) {
     let namespace = Namespace::create(purpose).await;
     let kubectl = namespace.kubectl();
     kubectl.apply(&channel("chat", spec).to_string()).await;
-    kubectl.wait("Accepted", CHAT, READY).await;
+    kubectl.wait("condition=Accepted", CHAT, READY).await;
     (namespace, kubectl)
 }
 
@@ -134,7 +134,7 @@ fn a_right_that_lacks_is_named_and_is_enough_once_it_is_there() {
             // What does not need the right is there.
             kubectl.get("deployment/chat-gateway").await;
             drop(without);
-            kubectl.wait("Ready", CHAT, READY).await;
+            kubectl.wait("condition=Ready", CHAT, READY).await;
         }
     });
 }
@@ -211,7 +211,7 @@ fn an_operator_that_starts_anew_writes_nothing_where_nothing_changed() {
     scenario(300, async {
         let _alone = ALONE.lock().await;
         let (namespace, kubectl) = ready("anew", &json!({"replicas": 1})).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         settled(&kubectl, CHAT, 60, |chat| {
             chat["status"]["updatedReplicas"] == 1
         })

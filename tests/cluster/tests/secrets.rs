@@ -98,7 +98,7 @@ fn a_secret_that_is_rotated_is_in_use_within_two_minutes_and_nobody_is_dropped()
         let kubectl = namespace.kubectl();
         kubectl.apply(&nats()).await;
         kubectl.apply(&login("old", "one")).await;
-        kubectl.wait("Ready", "pod/nats", 60).await;
+        kubectl.wait("condition=Ready", "pod/nats", 60).await;
         let host = format!("{}.linnet.localhost", namespace.name());
         let url = format!("nats://nats.{}.svc:4222", namespace.name());
         let spec = json!({
@@ -107,7 +107,7 @@ fn a_secret_that_is_rotated_is_in_use_within_two_minutes_and_nobody_is_dropped()
             "expose": {"hosts": [host], "ingress": {"className": "contour"}},
         });
         kubectl.apply(&channel("chat", &spec).to_string()).await;
-        kubectl.wait("Ready", CHAT, READY).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
         settled(&kubectl, CHAT, READY, |chat| {
             chat["status"]["updatedReplicas"] == 2
         })
