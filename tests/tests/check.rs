@@ -111,7 +111,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"authentication": {"apiKeySecretName": "keys"}}),
         json!({"rooms": [{"match": "a", "subscribe": "Authenticated"}]}),
         json!({"rooms": [{"match": "a", "publish": "Claim"}]}),
-        json!({"rooms": [{"match": "a", "delivery": "Worker"}]}),
         json!({"rooms": [{"match": "a", "schema": {"type": "object"}}]}),
         json!({"limits": {"connectionsPerAddress": 5}}),
         json!({"handler": {"url": "http://localhost/", "events": ["request"]}}),
@@ -124,6 +123,19 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         let refused = output.contains("not yet supported") || output.contains("on its own");
         assert!(refused, "{field}: {output}");
     }
+}
+
+#[test]
+fn a_room_with_a_worker_needs_history_and_a_broker() {
+    let worker = json!({"rooms": [{"match": "a", "delivery": "Worker"}]});
+    let alone = Manifest::open().spec(worker);
+    let (code, output) = check(&alone.clone().yaml());
+    assert_eq!(code, 1);
+    assert!(output.contains("history"), "{output}");
+    let (code, output) = check(&alone.spec(json!({"history": {}})).yaml());
+    assert_eq!(code, 1);
+    let line = line_with(&output, "spec.rooms[0].delivery");
+    assert!(line.contains("spec.broker"), "{line}");
 }
 
 #[test]
