@@ -2,7 +2,7 @@
 
 use linnet_gateway::broker::nats::api::{ApiError, call};
 use linnet_gateway::broker::nats::health::Fault;
-use linnet_gateway::broker::nats::work::prepare;
+use linnet_gateway::broker::nats::workers::prepare;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

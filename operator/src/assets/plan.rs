@@ -5,7 +5,7 @@ use linnet_gateway::broker::nats::presence::link::bucket;
 use linnet_gateway::broker::nats::presence::state;
 use linnet_gateway::broker::nats::stream::StreamOf;
 use linnet_gateway::broker::nats::subjects::Subjects;
-use linnet_gateway::broker::nats::work::{self, Wanted};
+use linnet_gateway::broker::nats::workers::{self, Wanted};
 use linnet_gateway::config::Channel;
 
 /// What a stream is for.
@@ -83,8 +83,8 @@ impl Plan {
         let mut add = |kind, config| plan.assets.push(Asset { kind, config });
         add(Kind::Leases, leases);
         if let Some(wanted) = plan.workers {
-            add(Kind::Work, work::work(&subjects, &wanted));
-            add(Kind::Dead, work::dead(&subjects, &wanted));
+            add(Kind::Work, workers::work(&subjects, &wanted));
+            add(Kind::Dead, workers::dead(&subjects, &wanted));
         }
         plan
     }

@@ -21,7 +21,7 @@ use super::refusal;
 use super::send;
 use super::subjects::Subjects;
 use super::wire;
-use super::work::Wanted;
+use super::workers::Wanted;
 use crate::broker::{
     Broker, DeduplicationKey, Event, Member, Partition, PublishError, Request, Token,
 };

@@ -2,7 +2,7 @@
 //!
 //! [`Nats`] is the hub's end: it hands requests to the tasks that `start` has made, and their events to the hub. `publish` puts
 //! messages into streams, `follow` reads the streams and `read` what is older, `live` and `send` carry
-//! rooms without history, `work` rooms that have workers, `direct` messages to users, [`presence`] who is where. `stream`
+//! rooms without history, `workers` rooms that have them, `direct` messages to users, [`presence`] who is where. `stream`
 //! knows what a stream is like, [`subjects`] names everything, `wire` is a message on its way, `connection` and
 //! [`credentials`] connect, [`health`] says what is wrong, and `refusal` what publishers are told of it.
 
@@ -23,7 +23,7 @@ mod start;
 pub mod stream;
 pub mod subjects;
 mod wire;
-pub mod work;
+pub mod workers;
 
 pub use broker::Nats;
 pub use start::{Settings, StartError};

@@ -24,7 +24,7 @@ use super::read::{Parts, Reader};
 use super::send::Sender;
 use super::stream::StreamOf;
 use super::subjects::Subjects;
-use super::work::{Keeper, Wanted};
+use super::workers::{Keeper, Wanted};
 use crate::broker::Partition;
 use crate::config::watch::files::Next;
 use crate::config::{Channel, Nats as Spec};
