@@ -1,5 +1,6 @@
 //! The controller of Linnet: turns a RealtimeChannel into a running fleet of gateways.
 
+pub mod annotate;
 pub mod apply;
 pub mod assets;
 pub mod build;

@@ -6,12 +6,10 @@
 
 mod nudges;
 
-use futures_util::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
+use crate::annotate::{self, Annotations};
 use crate::names;
 
 pub use nudges::{Annotation, Nudges};
@@ -25,29 +23,13 @@ pub async fn annotate(
     namespace: &str,
     annotations: Vec<Annotation>,
 ) -> kube::Result<()> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let params = PatchParams {
-        field_manager: Some(names::OPERATOR.into()),
-        ..PatchParams::default()
-    };
-    let patches = annotations.into_iter().map(|annotation| {
-        let (api, params) = (api.clone(), params.clone());
-        async move {
-            let patch = json!({"metadata": {"uid": annotation.uid, "annotations": {
-                names::CONFIGURATION: annotation.hash,
-                names::NUDGE: annotation.nudge.map(|nudge| nudge.to_string()),
-            }}});
-            match api
-                .patch_metadata(&annotation.pod, &params, &Patch::Merge(patch))
-                .await
-            {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            }
-        }
+    let annotations = annotations.into_iter().map(|annotation| Annotations {
+        pod: annotation.pod,
+        uid: annotation.uid,
+        values: json!({
+            names::CONFIGURATION: annotation.hash,
+            names::NUDGE: annotation.nudge.map(|nudge| nudge.to_string()),
+        }),
     });
-    join_all(patches).await.into_iter().collect()
+    annotate::annotate(client, namespace, annotations).await
 }
