@@ -257,9 +257,12 @@ fn gateways_that_ask_for_other_partitions_share_the_queue_that_is_there() {
     scenario(60, async {
         let server = NatsServer::jetstream().await;
         let other = manifest(&server).spec(json!({"workers": {"partitions": 2}}));
-        let fleet = Fleet::start_each(&[manifest(&server), other]).await;
+        let first = Gateway::start_with(&manifest(&server), &["--create-stream"]).await;
+        first.ready().await;
+        let second = Gateway::start_with(&other, &["--create-stream"]).await;
+        second.ready().await;
         let _worker = worker(&server, "w").await;
-        let mut client = fleet[1].client().await;
+        let mut client = second.client().await;
         for number in 0..ROOMS {
             client.subscribe(&room(number)).await;
             client.publish(&room(number), json!(number)).await;
