@@ -5,27 +5,24 @@
 //! and opens the certificates' files for each TLS handshake. A change of the files is told by [`Credentials::watch`],
 //! whose caller then reconnects. Files that can't be used leave the open connection alone.
 
+mod certificates;
+mod login;
 mod source;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use async_nats::rustls::pki_types::pem::PemObject;
-use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::rustls::{ClientConfig, RootCertStore};
-use async_nats::{Auth, AuthError, ConnectOptions};
+use async_nats::{AuthError, ConnectOptions};
 use linnet_crds::broker::Nats;
 use sha2::{Digest, Sha256};
 
+use self::certificates::{mismatch, read_certificates, read_key};
+use self::login::{Login, read_login};
 use self::source::Source;
-use crate::config::watch::files::{self, Next};
 
-const CREDS: &str = "nats.creds";
-const TOKEN: &str = "token";
-const USERNAME: &str = "username";
-const PASSWORD: &str = "password";
 const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
@@ -95,14 +92,6 @@ pub enum CredentialsError {
 /// Tells one state of the files from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
-
-/// One way to log in.
-enum Login {
-    /// JWT and the seed of its nkey.
-    Creds(String, Box<nkeys::KeyPair>),
-    Token(String),
-    Password(String, String),
-}
 
 impl Credentials {
     /// Where the Secrets of `nats` lie below the folder `secrets`. Reads nothing yet.
@@ -257,194 +246,6 @@ impl Credentials {
         }
         Ok(Fingerprint(hash.finalize().into()))
     }
-
-    /// Calls `changed` when the files hold something else than `now`, of which [`Self::check`] says that it can be used;
-    /// it is to reconnect. What can't be used is logged. Runs until `changed` says to stop.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn watch(
-        &self,
-        now: Fingerprint,
-        changed: impl FnMut() -> Next + Send + 'static,
-    ) -> std::io::Result<()> {
-        let mut folders: Vec<&PathBuf> = [&self.login, &self.ca, &self.certificate]
-            .into_iter()
-            .flatten()
-            .filter_map(Source::folder)
-            .collect();
-        folders.sort_unstable();
-        folders.dedup();
-        let watcher = Arc::new(Mutex::new(Watcher {
-            credentials: self.clone(),
-            now,
-            changed: Some(changed),
-            complaint: None,
-        }));
-        for folder in folders {
-            let watcher = Arc::clone(&watcher);
-            // Any name in the folder will do: it is the folder that is watched.
-            files::watch(folder.join(KEY), move |_| match watcher.lock() {
-                Ok(mut watcher) => watcher.look(),
-                // `changed` has panicked, which ended the other threads too.
-                Err(_) => Next::Stop,
-            })?;
-        }
-        Ok(())
-    }
-}
-
-/// What the watches of all folders share.
-struct Watcher<F> {
-    credentials: Credentials,
-    /// What was told last.
-    now: Fingerprint,
-    /// `None` once it said to stop.
-    changed: Option<F>,
-    /// What was logged last; a file is read now and then even if nothing happened to it.
-    complaint: Option<String>,
-}
-
-impl<F: FnMut() -> Next> Watcher<F> {
-    fn look(&mut self) -> Next {
-        let Some(changed) = &mut self.changed else {
-            return Next::Stop;
-        };
-        match self.credentials.check() {
-            Ok(found) => {
-                self.complaint = None;
-                if found != self.now {
-                    tracing::info!("the credentials for NATS have changed: connecting anew");
-                    self.now = found;
-                    if changed() == Next::Stop {
-                        self.changed = None;
-                        return Next::Stop;
-                    }
-                }
-            }
-            Err(error) => {
-                let error = error.to_string();
-                if self.complaint.as_ref() != Some(&error) {
-                    tracing::error!(error, "the credentials for NATS can't be used");
-                    self.complaint = Some(error);
-                }
-            }
-        }
-        Next::GoOn
-    }
-}
-
-impl Login {
-    /// The answer to a server's greeting with this `nonce`.
-    fn auth(self, nonce: &[u8], source: &Source) -> Result<Auth, CredentialsError> {
-        let mut auth = Auth::new();
-        match self {
-            Self::Creds(jwt, pair) => {
-                let signature = pair.sign(nonce).map_err(|_| malformed_creds(source))?;
-                auth.jwt = Some(jwt);
-                auth.signature = Some(signature);
-            }
-            Self::Token(token) => auth.token = Some(token),
-            Self::Password(username, password) => {
-                auth.username = Some(username);
-                auth.password = Some(password);
-            }
-        }
-        Ok(auth)
-    }
-}
-
-fn read_login(source: &Source) -> Result<Login, CredentialsError> {
-    let there = |key: &&str| source.has(key);
-    // A half of a pair counts as the pair: what is missing of it is then named.
-    let ways = [CREDS, TOKEN, USERNAME, PASSWORD];
-    let mut found: Vec<&'static str> = ways.into_iter().filter(there).collect();
-    if found.ends_with(&[USERNAME, PASSWORD]) {
-        found.pop();
-    }
-    let folder = || source.itself().to_owned();
-    match found[..] {
-        [] => Err(CredentialsError::Nothing { folder: folder() }),
-        [CREDS] => creds(&source.read(CREDS)?).ok_or_else(|| malformed_creds(source)),
-        [TOKEN] => Ok(Login::Token(read_line(source, TOKEN)?)),
-        [USERNAME | PASSWORD] => Ok(Login::Password(
-            read_line(source, USERNAME)?,
-            read_line(source, PASSWORD)?,
-        )),
-        [first, second, ..] => Err(CredentialsError::Ambiguous {
-            folder: folder(),
-            first,
-            second,
-        }),
-        [_] => unreachable!("all ways are named above"),
-    }
-}
-
-/// Reads the decorated form that `nsc` writes: the JWT, then the seed, each between two lines of dashes with words.
-fn creds(text: &str) -> Option<Login> {
-    let mut lines = text.lines().map(str::trim);
-    let mut next = || {
-        lines.find(|line| line.starts_with("---") && line.contains("BEGIN"))?;
-        lines.find(|line| !line.is_empty())
-    };
-    let (jwt, seed) = (next()?, next()?);
-    let is_jwt = jwt.split('.').count() == 3 && jwt.split('.').all(|part| !part.is_empty());
-    let pair = nkeys::KeyPair::from_seed(seed).ok()?;
-    is_jwt.then(|| Login::Creds(jwt.to_owned(), Box::new(pair)))
-}
-
-fn malformed_creds(source: &Source) -> CredentialsError {
-    CredentialsError::Malformed {
-        path: source.path(CREDS),
-        expected: "a credentials file with a user's JWT and the seed of its nkey",
-    }
-}
-
-fn mismatch(source: &Source) -> CredentialsError {
-    CredentialsError::Mismatch {
-        folder: source.itself().to_owned(),
-    }
-}
-
-/// A key's text and its certificates, at least one.
-fn read_certificates(
-    source: &Source,
-    key: &str,
-) -> Result<(String, Vec<CertificateDer<'static>>), CredentialsError> {
-    let text = source.read(key)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok((text, certificates)),
-        _ => Err(CredentialsError::Malformed {
-            path: source.path(key),
-            expected: "a list of certificates in PEM form",
-        }),
-    }
-}
-
-/// The text of `tls.key`, and the key.
-fn read_key(source: &Source) -> Result<(String, PrivateKeyDer<'static>), CredentialsError> {
-    let text = source.read(KEY)?;
-    match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
-        Ok(key) => Ok((text, key)),
-        Err(_) => Err(CredentialsError::Malformed {
-            path: source.path(KEY),
-            expected: "a private key in PEM form",
-        }),
-    }
-}
-
-/// A key's text without the line end that editors and `echo` leave; never empty.
-fn read_line(source: &Source, key: &str) -> Result<String, CredentialsError> {
-    let text = source.read(key)?;
-    let line = text.trim_end_matches(['\r', '\n']);
-    if line.is_empty() || line.contains(['\r', '\n']) {
-        return Err(CredentialsError::Malformed {
-            path: source.path(key),
-            expected: "one line of text",
-        });
-    }
-    Ok(line.to_owned())
 }
 
 #[cfg(test)]

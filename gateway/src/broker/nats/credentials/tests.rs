@@ -2,10 +2,12 @@ use std::os::unix::fs::symlink;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use async_nats::Auth;
 use linnet_crds::broker::NatsTls;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::watch::files::Next;
 
 const SECRET: &str = "s3cr3t-value";
 
