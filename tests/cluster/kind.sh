@@ -71,6 +71,11 @@ cluster_exec() {
   nsenter --net="/proc/$pid/ns/net" -- "$@"
 }
 
+# inside_address: prints where the ingress is for who runs inside; nothing where there is no cluster.
+inside_address() {
+  docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}:80' "$cluster-control-plane" 2>/dev/null || true
+}
+
 cluster_logs() {
   local folder=$state/logs
   kind export logs --name "$cluster" "$folder" >/dev/null

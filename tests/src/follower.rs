@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::client::{Client, is_passing};
 use crate::fleet::Doors;
@@ -55,6 +56,17 @@ pub struct Hole {
     pub until: Position,
 }
 
+/// A time that a client was away: its connection had ended, or it had left at the gateway's bidding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absence {
+    /// When it began.
+    pub left: Instant,
+    /// When a gateway greeted the client again, the last time before it was back.
+    pub greeted: Instant,
+    /// When it had everything that it had missed.
+    pub back: Instant,
+}
+
 /// How much a follower puts up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holes {
@@ -82,7 +94,13 @@ pub struct Follower {
     pub gaps: usize,
     /// What gateways said is missing.
     pub holes: Vec<Hole>,
+    /// The times that it was away, oldest first.
+    pub absences: Vec<Absence>,
+    /// Since when it is away, if it is; not before it was in its room once.
+    left: Option<Instant>,
+    arrived: bool,
     allowed: Holes,
+    arrivals: Option<watch::Sender<usize>>,
 }
 
 impl Follower {
@@ -98,7 +116,11 @@ impl Follower {
             repeats: 0,
             gaps: 0,
             holes: Vec::new(),
+            absences: Vec::new(),
+            left: None,
+            arrived: false,
             allowed: Holes::Forbidden,
+            arrivals: None,
         }
     }
 
@@ -106,6 +128,15 @@ impl Follower {
     #[must_use]
     pub fn allowing(self, allowed: Holes) -> Self {
         Self { allowed, ..self }
+    }
+
+    /// The same, and it adds one to `arrivals` when it is in its room for the first time.
+    #[must_use]
+    pub fn announced_to(self, arrivals: watch::Sender<usize>) -> Self {
+        Self {
+            arrivals: Some(arrivals),
+            ..self
+        }
     }
 
     /// The room that it follows.
@@ -158,11 +189,31 @@ impl Follower {
             return;
         };
         client.patience = PATIENCE;
-        let mut live = self.resume_until(&mut client, until).await;
+        let greeted = Instant::now();
+        let live = self.resume_until(&mut client, until).await;
+        if live {
+            self.arrive(greeted);
+        }
+        self.stay(&mut client, live, until, end).await;
+        client.cut();
+        // A visit that did not come to be live is a part of the absence before it.
+        if self.arrived {
+            self.left.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Follows while `live`, until it has `until` messages, stands at `end`, is asked to go, or the connection ended.
+    async fn stay(
+        &mut self,
+        client: &mut Client,
+        mut live: bool,
+        until: usize,
+        end: &mut watch::Receiver<u64>,
+    ) {
         while live && self.got.len() < until {
             let here = self.position.offset;
             let frame = tokio::select! {
-                _ = end.wait_for(|end| *end <= here) => break,
+                _ = end.wait_for(|end| *end <= here) => return,
                 frame = client.next_or_end() => frame,
             };
             let Some(frame) = frame else { return };
@@ -170,17 +221,32 @@ impl Follower {
                 "message" => self.take(&frame),
                 "gap" => {
                     self.gaps += 1;
-                    live = self.resume_until(&mut client, until).await;
+                    live = self.resume_until(client, until).await;
                 }
                 // The gateway is about to go, and asks to be left.
-                "goaway" => break,
+                "goaway" => return,
                 "unsubscribed" if frame["code"] == "catch_up_timeout" => {
-                    live = self.resume_until(&mut client, until).await;
+                    live = self.resume_until(client, until).await;
                 }
                 other => panic!("unexpected {other}: {frame}"),
             }
         }
-        client.cut();
+    }
+
+    /// Notes that it is in its room, on a connection that was greeted then.
+    fn arrive(&mut self, greeted: Instant) {
+        if let Some(left) = self.left.take() {
+            let back = Instant::now();
+            self.absences.push(Absence {
+                left,
+                greeted,
+                back,
+            });
+        }
+        self.arrived = true;
+        if let Some(arrivals) = self.arrivals.take() {
+            arrivals.send_modify(|arrived| *arrived += 1);
+        }
     }
 
     /// Subscribes from where it stands, page by page, until live.

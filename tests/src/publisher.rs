@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use rand::Rng;
@@ -40,6 +41,40 @@ pub struct Publisher {
     pub acked: Vec<Acked>,
     /// Error codes that it met, and how often.
     pub refused: HashMap<String, usize>,
+    enough: watch::Receiver<bool>,
+}
+
+/// What is not published yet.
+#[derive(Debug)]
+struct Waiting {
+    /// Never tried.
+    fresh: Range<u64>,
+    /// Tried, without an ack.
+    again: VecDeque<u64>,
+    enough: watch::Receiver<bool>,
+}
+
+impl Waiting {
+    /// Numbers below `count`; none that was not tried yet once it is `enough`.
+    fn numbers_to(count: u64, enough: watch::Receiver<bool>) -> Self {
+        Self {
+            fresh: 0..count,
+            again: VecDeque::new(),
+            enough,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.again.is_empty() && (self.fresh.is_empty() || *self.enough.borrow())
+    }
+
+    /// The next to publish.
+    fn next(&mut self) -> Option<u64> {
+        if *self.enough.borrow() {
+            return self.again.pop_front();
+        }
+        self.fresh.next().or_else(|| self.again.pop_front())
+    }
 }
 
 impl Publisher {
@@ -51,7 +86,14 @@ impl Publisher {
             session: None,
             acked: Vec::new(),
             refused: HashMap::new(),
+            enough: watch::channel(false).1,
         }
+    }
+
+    /// The same, and it begins no further message once it is `enough`.
+    #[must_use]
+    pub fn until(self, enough: watch::Receiver<bool>) -> Self {
+        Self { enough, ..self }
     }
 
     /// Publishes `count` messages to `rooms` in turn, `pace` apart, and sees to it that each is acked. Adds to
@@ -68,10 +110,10 @@ impl Publisher {
         progress: &watch::Sender<u64>,
         mut random: impl Rng,
     ) {
-        let mut waiting: VecDeque<u64> = (0..count).collect();
+        let mut waiting = Waiting::numbers_to(count, self.enough.clone());
         let mut ticks = tokio::time::interval(pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !waiting.is_empty() {
+        while !waiting.is_over() {
             match self.connect(door).await {
                 Some(client) => {
                     self.session(client, rooms, &mut waiting, &mut ticks, progress)
@@ -102,16 +144,16 @@ impl Publisher {
         &mut self,
         mut client: Client,
         rooms: &[String],
-        waiting: &mut VecDeque<u64>,
+        waiting: &mut Waiting,
         ticks: &mut Interval,
         progress: &watch::Sender<u64>,
     ) {
         let mut under_way: Vec<u64> = Vec::new();
-        while !(waiting.is_empty() && under_way.is_empty()) {
-            let room_for_more = !waiting.is_empty() && under_way.len() < UNDER_WAY;
+        while !(waiting.is_over() && under_way.is_empty()) {
+            let room_for_more = !waiting.is_over() && under_way.len() < UNDER_WAY;
             let frame = tokio::select! {
                 _ = ticks.tick(), if room_for_more => {
-                    let number = waiting.pop_front().expect("one is waiting");
+                    let Some(number) = waiting.next() else { continue };
                     under_way.push(number);
                     if client.send_or_end(self.request(rooms, number)).await {
                         continue;
@@ -137,10 +179,10 @@ impl Publisher {
             assert!(is_passing(&frame), "{frame}");
             let code = frame["code"].as_str().unwrap().to_owned();
             *self.refused.entry(code).or_default() += 1;
-            waiting.push_back(number);
+            waiting.again.push_back(number);
             tokio::time::sleep(PAUSE).await;
         }
-        waiting.extend(under_way);
+        waiting.again.extend(under_way);
     }
 
     fn request(&self, rooms: &[String], number: u64) -> Value {

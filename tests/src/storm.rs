@@ -13,16 +13,18 @@ use crate::client::Client;
 use crate::fleet::Doors;
 use crate::follower::{Follower, Holes, Position};
 use crate::publisher::{Acked, Publisher};
-use crate::wait::within;
+use crate::wait::{until, within};
 
 /// How long the last acks, and then the last messages, may take once the fault is over: seconds.
 const CALM: u64 = 120;
 
-/// Where a storm stands: how many of its publishes were acked.
+/// Where a storm stands: how many of its publishes were acked, and how many clients are in their rooms.
 #[derive(Debug, Clone)]
 pub struct Progress {
     acked: watch::Receiver<u64>,
     total: u64,
+    arrived: watch::Receiver<usize>,
+    clients: usize,
 }
 
 impl Progress {
@@ -38,6 +40,21 @@ impl Progress {
             .unwrap();
     }
 
+    /// Awaits that every client was in its room once.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn all_are_there(&mut self) {
+        let all = self.arrived.wait_for(|arrived| *arrived >= self.clients);
+        within("all clients", CALM, all).await.unwrap();
+    }
+
+    /// How many publishes were acked so far.
+    #[must_use]
+    pub fn acked(&self) -> u64 {
+        *self.acked.borrow()
+    }
+
     /// Whether everything was acked: what happens from now on happens to nobody.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -50,8 +67,10 @@ impl Progress {
 pub struct Storm {
     /// Clients that begin at each gateway.
     pub clients: usize,
-    /// Messages of all publishers.
+    /// Messages of all publishers; fewer where the fault is over before and `calms` says so.
     pub messages: u64,
+    /// Whether publishers begin no further message once the fault is over.
+    pub calms: bool,
     /// Publishers, which begin at the gateways in turn.
     pub publishers: u64,
     /// Rooms that publishers write to and clients are in, in turn.
@@ -78,6 +97,7 @@ impl Storm {
         Self {
             clients: clients.map_or(20, |number| number.parse().unwrap()),
             messages: 20_000,
+            calms: false,
             publishers: 10,
             rooms: 4,
             rate: 1000,
@@ -100,25 +120,42 @@ impl Storm {
     ) -> Outcome {
         let rooms: Vec<String> = (0..self.rooms).map(|n| format!("room.{n}")).collect();
         let (progress, acked) = watch::channel(0);
+        let (arrivals, arrived) = watch::channel(0);
+        let (enough, _) = watch::channel(false);
         let mut ends = Vec::new();
         let mut followers = Vec::new();
         for room in &rooms {
-            let mut client = Client::open(doors.at(0), "").await.unwrap();
+            // Those who came for the rooms before may be too many at once for a moment.
+            let door = doors.at(0);
+            let mut client = until("a client at the door", || Client::attempt(door)).await;
             let start = Position::of(&client.subscribe(room).await);
             let (end, _) = watch::channel(u64::MAX);
             for n in (0..self.clients * gateways).filter(|n| room == &rooms[n % rooms.len()]) {
-                let follower = Follower::new(room, start.clone()).allowing(self.holes);
+                let follower = Follower::new(room, start.clone())
+                    .allowing(self.holes)
+                    .announced_to(arrivals.clone());
                 let first = doors.at((n / rooms.len()) % gateways);
                 followers.push(self.follow(follower, n, doors, first, end.subscribe()));
             }
             ends.push(end);
         }
         let publishers: Vec<_> = (0..self.publishers)
-            .map(|n| self.publish(n, doors, gateways, &rooms, &progress))
+            .map(|n| {
+                let publisher = Publisher::new(&format!("p{n}")).until(enough.subscribe());
+                self.publish(publisher, n, doors, gateways, &rooms, &progress)
+            })
             .collect();
 
         let total = self.share() * self.publishers;
-        fault(Progress { acked, total }).await;
+        let clients = self.clients * gateways;
+        fault(Progress {
+            acked,
+            total,
+            arrived,
+            clients,
+        })
+        .await;
+        enough.send_replace(self.calms);
         let mut outcome = Outcome::default();
         for publisher in publishers {
             let publisher = within("the last ack", CALM, publisher).await.unwrap();
@@ -166,6 +203,7 @@ impl Storm {
 
     fn publish(
         &self,
+        mut publisher: Publisher,
         number: u64,
         doors: &Doors,
         gateways: usize,
@@ -178,7 +216,6 @@ impl Storm {
         let pace = Duration::from_secs(1) * self.publishers as u32 / self.rate as u32;
         let random = self.random(number);
         tokio::spawn(async move {
-            let mut publisher = Publisher::new(&format!("p{number}"));
             publisher
                 .publish(&doors, first, &rooms, (count, pace), &progress, random)
                 .await;
@@ -224,12 +261,11 @@ impl Outcome {
     /// # Panics
     /// When not.
     pub async fn is_whole(&self, client: &mut Client) {
+        let mut written = HashMap::new();
         for follower in &self.followers {
-            same(
-                "a client's messages",
-                &follower.got,
-                &self.written(follower.room()),
-            );
+            let room = follower.room();
+            let written = written.entry(room).or_insert_with(|| self.written(room));
+            same("a client's messages", &follower.got, written);
         }
         self.is_in_history(client).await;
     }

@@ -65,6 +65,9 @@ cluster_load() {
 
 cluster_exec() { inside "$@"; }
 
+# inside_address: prints where the ingress is for who runs inside.
+inside_address() { echo 127.0.0.1:8080; }
+
 cluster_status() {
   local file component
   for file in "$run"/*.pid; do

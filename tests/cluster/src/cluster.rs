@@ -4,7 +4,10 @@ use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::door::Door;
+use crate::kubectl::Kubectl;
 
 const HOW: &str = "There is no cluster to test on. `tests/run cluster` does everything. For single tests: \
                    `tests/cluster/cluster up`, then `eval \"$(tests/cluster/cluster env)\"`.";
@@ -54,6 +57,19 @@ impl Cluster {
     #[must_use]
     pub fn certificate(&self) -> &Path {
         &self.certificate
+    }
+
+    /// Makes the Secret `name` of that certificate and its key where `kubectl` is.
+    ///
+    /// # Panics
+    /// When the cluster has it not.
+    pub async fn copy_certificate(&self, kubectl: &Kubectl, name: &str) {
+        let secret = Kubectl::new("projectcontour").get("secret/localhost").await;
+        let copy = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": secret["type"],
+            "data": secret["data"],
+        });
+        kubectl.apply(&copy.to_string()).await;
     }
 }
 

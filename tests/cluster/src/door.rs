@@ -51,6 +51,12 @@ impl Door {
         }
     }
 
+    /// Where to connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What a URL with this door begins with, `ws` or `wss` and the host with the port.
     #[must_use]
     pub fn url(&self) -> String {

@@ -21,6 +21,12 @@ impl Kubectl {
         }
     }
 
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Runs `kubectl ARGUMENTS…` and gives what it printed.
     ///
     /// # Errors

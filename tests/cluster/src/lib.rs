@@ -10,9 +10,12 @@ pub mod channel;
 pub mod cluster;
 pub mod door;
 pub mod guest;
+pub mod helm;
 pub mod kubectl;
 pub mod namespace;
 pub mod operator;
+pub mod stage;
+pub mod weather;
 
 pub use audit::Audit;
 pub use cluster::Cluster;
@@ -22,3 +25,4 @@ pub use kubectl::Kubectl;
 pub use linnet_tests::wait;
 pub use namespace::Namespace;
 pub use wait::scenario;
+pub use weather::Weather;

@@ -6,50 +6,49 @@ use tokio::process::Command;
 
 const SYSTEM: &str = "linnet-system";
 
-/// What `helm template` makes of the chart with `settings`.
-async fn render(namespace: &str, settings: &[&str]) -> String {
-    let mut command = Command::new("helm");
-    command
-        .args(["template", "other"])
-        .arg(cluster::file("charts/linnet"))
-        .args(["--namespace", namespace]);
-    for setting in settings {
-        command.args(["--set-json", setting]);
-    }
-    let done = command
+/// Every object that the chart's switches can make, for a release in `home` that serves all namespaces, or `served`.
+async fn all_combinations(home: &str, served: [&str; 2]) -> String {
+    let python = cluster::file(".cache/venv/bin/python");
+    let done = Command::new(&python)
+        .arg(cluster::file("tests/chart/switches.py"))
+        .arg(home)
+        .args(served)
+        .kill_on_drop(true)
         .output()
-        .await
-        .expect("helm is on the PATH: eval \"$(tests/cluster/cluster env)\"");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+        .await;
+    let done = done.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; tests/run cluster installs it",
+            python.display()
+        )
+    });
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
     String::from_utf8(done.stdout).unwrap()
 }
 
 #[test]
 #[ignore = "needs a cluster: tests/run cluster"]
-fn the_api_server_takes_whatever_the_chart_renders() {
-    scenario(180, async {
-        let namespace = Namespace::create("chart").await;
-        let here = format!("watchNamespaces=[\"{}\"]", namespace.name());
-        let combinations: [&[&str]; 5] = [
-            &[],
-            &[&here, "crds.create=false"],
-            &["nats.enabled=true", "networkPolicy.enabled=true"],
-            &[
-                "nats={\"enabled\": true, \"replicas\": 3}",
-                "crds.keep=false",
-                &here,
-            ],
-            &["nats.url=\"nats://elsewhere:4222\"", "replicas=1"],
-        ];
-        for settings in combinations {
-            let manifests = render(namespace.name(), settings).await;
-            let refusal = namespace.kubectl().dry_run(&manifests).await.err();
-            assert_eq!(refusal, None, "{settings:?}");
+fn the_api_server_takes_whatever_the_switches_of_the_chart_render() {
+    scenario(400, async {
+        let (home, served) = (
+            Namespace::create("chart").await,
+            Namespace::create("served").await,
+        );
+        let both = [home.name(), served.name()];
+        let manifests = all_combinations(home.name(), both).await;
+        for kind in [
+            "StatefulSet",
+            "NetworkPolicy",
+            "ServiceMonitor",
+            "PodMonitor",
+            "Role",
+            "ClusterRole",
+        ] {
+            assert!(manifests.contains(&format!("kind: {kind}\n")), "no {kind}");
         }
+        let refusal = home.kubectl().dry_run(&manifests).await.err();
+        assert_eq!(refusal, None);
     });
 }
 
