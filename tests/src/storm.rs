@@ -49,6 +49,18 @@ impl Progress {
         within("all clients", CALM, all).await.unwrap();
     }
 
+    /// Awaits that `more` publishes are acked from now on.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn goes_on(&mut self, more: u64) {
+        let least = self.acked() + more;
+        let reached = self.acked.wait_for(|acked| *acked >= least);
+        within(("further acks:", more), CALM, reached)
+            .await
+            .unwrap();
+    }
+
     /// How many publishes were acked so far.
     #[must_use]
     pub fn acked(&self) -> u64 {

@@ -21,7 +21,13 @@ impl Kubectl {
         }
     }
 
-    /// The namespace.
+    /// For manifests that name their namespaces themselves.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        Self::new("")
+    }
+
+    /// The namespace; empty where that is anywhere.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
@@ -114,8 +120,11 @@ impl Kubectl {
     /// # Panics
     /// When there is no kubectl.
     pub async fn feed(&self, arguments: &[&str], input: &str) -> Result<String, String> {
-        let mut child = Command::new("kubectl")
-            .args(["--namespace", &self.namespace])
+        let mut command = Command::new("kubectl");
+        if !self.namespace.is_empty() {
+            command.args(["--namespace", &self.namespace]);
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

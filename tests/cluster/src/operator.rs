@@ -48,9 +48,27 @@ pub async fn leader() -> String {
 /// # Panics
 /// When there are none on this machine.
 pub fn crash(pod: &Value) {
+    let processes = processes(pod);
+    assert!(
+        !processes.is_empty(),
+        "no process of the pod {} runs on this machine",
+        pod["metadata"]["uid"]
+    );
+    for pid in processes {
+        // One that has just ended by itself is none to kill.
+        let _ = Command::new("kill").args(["-KILL", &pid]).status();
+    }
+}
+
+/// The processes of a pod's containers that run on this machine, by their ids.
+///
+/// # Panics
+/// When `pod` is none.
+#[must_use]
+pub fn processes(pod: &Value) -> Vec<String> {
     let uid = pod["metadata"]["uid"].as_str().unwrap();
     let names = [uid.to_owned(), uid.replace('-', "_")];
-    let mut killed = 0;
+    let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(group) = std::fs::read_to_string(entry.path().join("cgroup")) else {
             continue;
@@ -58,14 +76,10 @@ pub fn crash(pod: &Value) {
         let of_pod = names.iter().any(|name| group.contains(name));
         let pid = entry.file_name().into_string().unwrap();
         if of_pod && !is_pause(&entry.path()) && pid.parse::<u32>().is_ok() {
-            let status = Command::new("kill").args(["-KILL", &pid]).status();
-            killed += usize::from(status.unwrap().success());
+            found.push(pid);
         }
     }
-    assert!(
-        killed > 0,
-        "no process of the pod {uid} runs on this machine"
-    );
+    found
 }
 
 /// The process that holds the pod's namespaces: not one of its containers.

@@ -157,7 +157,7 @@ fn autoscaling_begins_with_its_minimum_and_looks_at_its_gateways() {
         let namespace = Namespace::create("crowd").await;
         let channel = "realtimechannel/crowd";
         let (kubectl, host) = on_stage("autoscaling.yaml", channel, 2, &namespace).await;
-        because(&kubectl, channel, ("ScalingActive", "AsNeeded"), 90).await;
+        because(&kubectl, channel, ("ScalingActive", "AtMinimum"), 90).await;
         let pods = kubectl.get("pods").await;
         assert_eq!(gateways(&pods).count(), 2, "{pods:#}");
         let mut guest = Guest::enter(&Cluster::current().http(&host)).await;

@@ -1,12 +1,16 @@
 //! What breaks under two hundred clients: everybody ends with every message once and in order.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use linnet_cluster_tests::channel::settled;
 use linnet_cluster_tests::helm::{parts, render};
-use linnet_cluster_tests::operator::{self, OPERATOR, crash, system};
+use linnet_cluster_tests::operator::{self, OPERATOR, crash, processes, system};
 use linnet_cluster_tests::stage::{CHAT, chat, gateways, is_ready, name, pods, set};
 use linnet_cluster_tests::weather::{Report, Size};
 use linnet_cluster_tests::{Kubectl, Namespace, Weather, scenario};
+use linnet_tests::within;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -17,6 +21,9 @@ const SIZE: Size = Size {
     rooms: 20,
     rate: 100,
 };
+
+/// Between two looks at what can only be polled.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The storms' channels answer at every host: one at a time.
 static EVERY_HOST: Mutex<()> = Mutex::const_new(());
@@ -86,6 +93,13 @@ fn nothing_is_lost_when_a_gateways_pod_is_deleted_by_force() {
                 .await;
             let others = pods(&kubectl, 2).await;
             assert!(others.iter().all(|other| name(other) != name(&gateway)));
+            // To the API server the pod is gone, but its node gives it the grace to drain.
+            let ended = async {
+                while !processes(&gateway).is_empty() {
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            within("the deleted pod's process ends", 60, ended).await;
         })
         .await;
         somebody_moved(&report);
@@ -102,7 +116,7 @@ fn nothing_is_lost_when_one_of_three_nats_servers_is_killed() {
         let url = three_servers(&namespace).await;
         let spec = json!({"broker": {"nats": {"urls": [url]}}, "history": {"replicas": 3}});
         weather(&kubectl, &chat(&spec), "NATS server killed", async || {
-            let server = kubectl.get("pod/other-nats-0").await;
+            let server = kubectl.get("pod/other-linnet-nats-0").await;
             crash(&server);
             again(&kubectl, &server).await;
         })
@@ -128,11 +142,11 @@ async fn three_servers(namespace: &Namespace) -> String {
     let ready = [
         "rollout",
         "status",
-        "statefulset/other-nats",
+        "statefulset/other-linnet-nats",
         "--timeout=180s",
     ];
     kubectl.run(&ready).await;
-    format!("nats://other-nats.{}:4222", namespace.name())
+    format!("nats://other-linnet-nats.{}:4222", namespace.name())
 }
 
 #[test]
@@ -179,20 +193,26 @@ fn the_second_gateway_is_evicted_only_once_the_first_is_replaced_and_nothing_is_
         let kubectl = namespace.kubectl();
         let report = weather(&kubectl, &chat(&json!({})), "both evicted", async || {
             let old = pods(&kubectl, 2).await;
+            // Without a place for a replacement the second must stay, however long that takes.
+            let cordon = Cordon::new().await;
             evict(&kubectl, name(&old[0])).await.unwrap();
-            let mut refused = 0;
-            // What a drain of a node does: it asks until it may.
-            while let Err(refusal) = evict(&kubectl, name(&old[1])).await {
+            for _ in 0..3 {
+                let refusal = evict(&kubectl, name(&old[1])).await.unwrap_err();
                 assert!(refusal.contains("disruption budget"), "{refusal}");
-                refused += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             }
-            assert!(refused > 0, "the second was evicted at once");
+            drop(cordon);
+            // As a drain of a node does: asks until it may.
+            let evicted = async {
+                while let Err(refusal) = evict(&kubectl, name(&old[1])).await {
+                    assert!(refusal.contains("disruption budget"), "{refusal}");
+                    tokio::time::sleep(LOOK).await;
+                }
+            };
+            within("the second eviction", 120, evicted).await;
             let now = kubectl.get("pods").await;
             let replacement = gateways(&now)
                 .any(|pod| is_ready(pod) && old.iter().all(|old| name(old) != name(pod)));
             assert!(replacement, "evicted without a replacement: {now:#}");
-            println!("the second eviction was refused {refused} times");
             pods(&kubectl, 2).await;
         })
         .await;
@@ -201,6 +221,41 @@ fn the_second_gateway_is_evicted_only_once_the_first_is_replaced_and_nothing_is_
             "somebody stayed: {report}"
         );
     });
+}
+
+/// No node takes new pods until this is dropped.
+struct Cordon {
+    nodes: Vec<String>,
+}
+
+impl Cordon {
+    async fn new() -> Self {
+        let all = Kubectl::anywhere()
+            .run(&["get", "nodes", "--output=name"])
+            .await;
+        let cordon = Self {
+            nodes: all.lines().map(ToOwned::to_owned).collect(),
+        };
+        for node in &cordon.nodes {
+            Kubectl::anywhere().run(&["cordon", node]).await;
+        }
+        cordon
+    }
+}
+
+impl Drop for Cordon {
+    fn drop(&mut self) {
+        for node in &self.nodes {
+            let done = Command::new("kubectl")
+                .args(["uncordon", node])
+                .stdout(Stdio::null())
+                .status();
+            // Where a test ends by a panic, its own words are to be the last.
+            if !done.is_ok_and(|status| status.success()) {
+                eprintln!("{node} takes no new pods: kubectl uncordon {node}");
+            }
+        }
+    }
 }
 
 /// Asks for the eviction of a pod.

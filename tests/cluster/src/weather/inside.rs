@@ -42,6 +42,7 @@ pub async fn blow(door: SocketAddr, size: Size) {
     let outcome = storm
         .blow(&Doors::one(door), 1, async |mut progress: Progress| {
             progress.all_are_there().await;
+            progress.goes_on(size.rate).await;
             println!("{}", json!({"there": size.clients}));
             parts = directed(orders, &progress).await;
         })
