@@ -46,8 +46,14 @@ pub async fn set(kubectl: &Kubectl, chat: &Value) {
     })
     .await;
     let address = Cluster::current().address();
-    until("the ingress leads to a gateway", || {
-        Client::attempt(address)
+    // Another test's channel may still answer there, for a moment after its end.
+    let pods = kubectl.get("pods").await;
+    until("the ingress leads to these gateways", || async {
+        let client = Client::attempt(address).await?;
+        let gateway = &client.connected["gateway"];
+        gateways(&pods)
+            .any(|pod| pod["metadata"]["name"] == *gateway)
+            .then_some(())
     })
     .await;
 }
