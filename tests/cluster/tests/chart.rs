@@ -30,7 +30,7 @@ async fn all_combinations(home: &str, served: [&str; 2]) -> String {
 #[test]
 #[ignore = "needs a cluster: tests/run cluster"]
 fn the_api_server_takes_whatever_the_switches_of_the_chart_render() {
-    scenario(400, async {
+    scenario(900, async {
         let (home, served) = (
             Namespace::create("chart").await,
             Namespace::create("served").await,

@@ -31,9 +31,7 @@ struct Release(#[allow(dead_code, reason = "held")] MutexGuard<'static, ()>);
 
 impl Release {
     async fn take() -> Self {
-        let alone = ALONE.lock().await;
-        assert!(Self::install(), "the chart can be installed");
-        Self(alone)
+        Self(ALONE.lock().await)
     }
 
     /// As the tests need it.
