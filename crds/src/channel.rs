@@ -91,7 +91,7 @@ pub const KIND: &str = "RealtimeChannel";
     ),
     invalid_at(
         ".rollout.rebalance",
-        "!has(self.rollout) || self.rollout.rebalance != 'Paced' || self.service.sessionAffinity == 'None'",
+        "!has(self.rollout.rebalance) || self.rollout.rebalance != 'Paced' || self.service.sessionAffinity == 'None'",
         "Paced needs service.sessionAffinity: None: a client whose address is kept on its gateway comes straight back",
     ),
     required_at(
