@@ -89,6 +89,11 @@ pub const KIND: &str = "RealtimeChannel";
          !(r.subscribe in ['Authenticated', 'Claim']) && !(r.publish in ['Authenticated', 'Claim']))",
         "Authenticated and Claim need authentication.jwt",
     ),
+    invalid_at(
+        ".rollout.rebalance",
+        "!has(self.rollout.rebalance) || self.rollout.rebalance != 'Paced' || self.service.sessionAffinity == 'None'",
+        "Paced needs service.sessionAffinity: None: a client whose address is kept on its gateway comes straight back",
+    ),
     required_at(
         ".history",
         "has(self.history) || !has(self.rooms) || self.rooms.all(r, r.delivery != 'Worker')",

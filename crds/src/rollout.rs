@@ -18,8 +18,8 @@ pub struct Rollout {
     #[schemars(schema_with = "max_surge")]
     pub max_surge: IntOrString,
 
-    /// Paced moves connections to new gateways after a scale-up. Disabled waits for clients to
-    /// come and go.
+    /// Paced moves connections to new gateways after a scale-up, at the pace of a drain; it needs
+    /// service.sessionAffinity: None. Disabled waits for clients to come and go.
     pub rebalance: Rebalance,
 }
 

@@ -36,6 +36,9 @@ const ALONE: &[Unsupported<RealtimeChannelSpec>] = &[
     ("rollout.maxSurge", |s| {
         s.rollout.max_surge != IntOrString::String("100%".into())
     }),
+    ("rollout.rebalance", |s| {
+        s.rollout.rebalance != Rebalance::Disabled
+    }),
     ("service", |s| s.service != Service::default()),
     ("expose.hosts", |s| {
         s.expose.hosts != Expose::default().hosts
@@ -49,9 +52,6 @@ const ALONE: &[Unsupported<RealtimeChannelSpec>] = &[
 
 /// What nobody does yet.
 const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
-    ("rollout.rebalance", |s| {
-        s.rollout.rebalance != Rebalance::Disabled
-    }),
     ("transports.socketIO.mode", |s| {
         s.transports.socket_io.mode.is_enabled()
     }),

@@ -149,6 +149,7 @@ async fn run(
         lifecycle: Arc::clone(&lifecycle),
         config,
         public: Arc::clone(&public),
+        shards: gateway.shards.clone(),
         metrics,
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     };

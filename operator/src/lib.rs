@@ -18,6 +18,7 @@ pub mod logging;
 pub mod metrics;
 pub mod names;
 pub mod probe;
+pub mod rebalance;
 pub mod render;
 pub mod rollout;
 pub mod scaling;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use kube::Client;
+use http::{HeaderValue, header};
+use kube::{Client, Config};
 use linnet_operator::cli::{Action, Cli, Render, Run};
 use linnet_operator::service::Service;
 use linnet_operator::{logging, probe, render};
@@ -67,6 +68,9 @@ fn ask(url: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How the API server's log and its metrics know the operator.
+const USER_AGENT: &str = concat!("linnet-operator/", env!("CARGO_PKG_VERSION"));
+
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
     logging::init(options.log_format)?;
     // The API server's client and that of NATS are to use the same.
@@ -84,9 +88,12 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(options: &Run) -> anyhow::Result<ExitCode> {
-    let client = Client::try_default()
+    let mut config = Config::infer()
         .await
         .context("no API server: neither in a cluster nor is there a KUBECONFIG")?;
+    let agent = (header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    config.headers.push(agent);
+    let client = Client::try_from(config).context("no client of the API server")?;
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

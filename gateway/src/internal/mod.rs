@@ -5,12 +5,13 @@
 mod exposition;
 mod health;
 mod metrics;
+mod rebalance;
 pub mod waiting;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
@@ -19,6 +20,7 @@ use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
 use crate::transport::http::Public;
+use crate::transport::shard::Shards;
 
 /// What the internal port tells about.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Internal {
     pub config: Arc<Watched>,
     /// How many connections there are.
     pub public: Arc<Public>,
+    /// Where the connections are.
+    pub shards: Shards,
     /// How the broker is, where gateways share one.
     pub broker: Option<Arc<Health>>,
     /// Everything that is counted.
@@ -44,6 +48,7 @@ pub fn router(internal: Internal) -> Router {
         .route("/readyz", get(health::ready))
         .route("/status", get(health::status))
         .route("/metrics", get(exposition::metrics))
+        .route("/rebalance", post(rebalance::rebalance))
         .with_state(internal)
 }
 

@@ -69,6 +69,7 @@ impl Scene {
             lifecycle,
             config,
             public: Arc::new(public),
+            shards: Shards::new(Vec::new()),
             metrics: Arc::new(metrics),
             broker: None,
         };

@@ -16,6 +16,8 @@ pub struct Failure {
     pub child: Child,
     /// What was refused, and why.
     pub message: String,
+    /// Whether it was refused because the namespace is being deleted, and the channel with it.
+    pub ending: bool,
 }
 
 /// Carries `writes` out, and keeps `live` what is there. A refused write does not keep others from being tried, save the
@@ -38,6 +40,9 @@ pub async fn carry_out(
         if child == Child::Deployment && failures.iter().any(lacks) {
             continue;
         }
+        if failures.iter().any(|failure| failure.ending) {
+            break; // nothing that is made now would stay
+        }
         let verb = write.action.verb();
         match carry_out_one(client, namespace, channel, write).await {
             Ok(seen) => {
@@ -51,6 +56,7 @@ pub async fn carry_out(
                     child.name(channel),
                     status.message
                 ),
+                ending: is_ending(&status),
             }),
             Err(error) => return Err(error),
         }
@@ -61,6 +67,15 @@ pub async fn carry_out(
 /// Whether the answer is about what was asked, so that asking again would give the same.
 fn is_final(status: &kube::core::Status) -> bool {
     (400..500).contains(&status.code) && ![404, 409, 410, 429].contains(&status.code)
+}
+
+/// Whether the API server makes nothing new in the namespace, as it is being deleted (its admission plugin
+/// NamespaceLifecycle).
+fn is_ending(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 async fn carry_out_one(

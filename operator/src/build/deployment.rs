@@ -14,6 +14,9 @@ use crate::validate::Validated;
 /// Old templates that the API server keeps. The channel is what is rolled back, so they only serve those who look.
 const REVISIONS: i32 = 2;
 
+/// How long a rollout that does not move may take, in seconds, beyond a drain: Kubernetes' default.
+const STUCK: i32 = 600;
+
 /// Builds the Deployment, with so many gateways.
 #[must_use]
 pub fn build(channel: &Validated, replicas: i32) -> Deployment {
@@ -27,6 +30,7 @@ pub fn build(channel: &Validated, replicas: i32) -> Deployment {
             },
             strategy: Some(strategy(channel)),
             revision_history_limit: Some(REVISIONS),
+            progress_deadline_seconds: Some(progress_deadline(channel)),
             template: pod::template(channel),
             ..DeploymentSpec::default()
         }),
@@ -46,6 +50,13 @@ pub fn scale(deployment: &mut Deployment, replicas: i32) {
 pub fn template_hash(deployment: &Deployment) -> Option<String> {
     let metadata = deployment.spec.as_ref()?.template.metadata.as_ref()?;
     metadata.annotations.as_ref()?.get(names::TEMPLATE).cloned()
+}
+
+/// Seconds without progress after which a rollout is told to have failed. Where the old gateway goes before the new one
+/// comes, all of its drain is a time without progress.
+fn progress_deadline(channel: &Validated) -> i32 {
+    let grace = i32::try_from(pod::grace_seconds(&channel.spec)).unwrap_or(i32::MAX);
+    STUCK.saturating_add(grace)
 }
 
 /// New gateways first, then the old ones drain; but two that are each their own broker would tear the channel's rooms

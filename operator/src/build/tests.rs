@@ -217,6 +217,7 @@ fn pods_meet_the_restricted_standard() {
 #[test]
 fn a_pod_has_time_to_drain() {
     let deployment = one(Child::Deployment, json!({"rollout": {"drainSeconds": 100}}));
+    assert_eq!(deployment["spec"]["progressDeadlineSeconds"], 600 + 115);
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["terminationGracePeriodSeconds"], 5 + 100 + 10);
     let lifecycle = &pod["containers"][0]["lifecycle"];

@@ -14,6 +14,7 @@ use crate::fleet::Fleets;
 use crate::live::Nudges;
 use crate::metrics::{Metrics, Objects};
 use crate::names;
+use crate::rebalance::Rebalances;
 use crate::settings::Settings;
 use crate::streams::Streams;
 use crate::validate::hosts::{self, Taken};
@@ -38,6 +39,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// What is remembered of the numbers of gateways, and whose turn it is to be replaced.
     pub fleets: Fleets,
+    /// What is remembered of connections that move to new gateways.
+    pub rebalances: Rebalances,
     /// Connections to NATS, and what is known of the streams there.
     pub streams: Streams,
     /// Which pods were asked to refresh their mounts, by the channel's uid.
@@ -61,6 +64,7 @@ impl Context {
             backoffs: Backoffs::default(),
             metrics: Arc::default(),
             fleets: Fleets::new(1),
+            rebalances: Rebalances::default(),
             streams: Streams::new(BROKER_GONE_AFTER),
             nudges: Mutex::default(),
             channels: RwLock::default(),
@@ -138,6 +142,7 @@ impl Context {
     pub fn forget(&self, key: &str, uid: Option<&str>) {
         self.backoffs.reset(key);
         self.fleets.forget(key);
+        self.rebalances.forget(key);
         if let Some(uid) = uid {
             self.streams.forget(uid);
             let mut all = self

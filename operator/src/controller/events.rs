@@ -1,9 +1,10 @@
 //! Events on channels: what a person wants to know, told when it begins and when it ends.
 
 use kube::Resource;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::events::{Event, EventType, Recorder};
-use linnet_crds::RealtimeChannel;
 use linnet_crds::status::RealtimeChannelStatus;
+use linnet_crds::{RealtimeChannel, RealtimeChannelSpec};
 
 use crate::status::conditions::types;
 
@@ -32,6 +33,26 @@ pub async fn publish(recorder: &Recorder, channel: &RealtimeChannel, events: Vec
     }
 }
 
+/// Tells that a channel can't be read, of which only the metadata are known.
+pub async fn unreadable(recorder: &Recorder, channel: &InvalidObject) {
+    let stub = RealtimeChannel {
+        metadata: channel.metadata.clone(),
+        spec: RealtimeChannelSpec::default(),
+        status: None,
+    };
+    let message = format!(
+        "this operator can't read it and leaves its gateways as they are; it may be older than the CRD: {}",
+        channel.error
+    );
+    let news = event(
+        EventType::Warning,
+        "RealtimeChannel",
+        "Unreadable",
+        &message,
+    );
+    publish(recorder, &stub, vec![news]).await;
+}
+
 /// The news between two statuses.
 #[must_use]
 pub fn news(before: Option<&RealtimeChannelStatus>, now: &RealtimeChannelStatus) -> Vec<Event> {
@@ -53,6 +74,9 @@ pub fn news(before: Option<&RealtimeChannelStatus>, now: &RealtimeChannelStatus)
             (types::READY, "False") if condition.reason != "ApplyFailed" => continue,
             (types::READY, "True") if held => continue,
             (types::BROKER_READY, "True") if condition.reason == "StreamsLeftBehind" => {
+                EventType::Warning
+            }
+            (types::CONFIGURATION_APPLIED, "True") if condition.reason == "PassedOver" => {
                 EventType::Warning
             }
             (types::READY | types::PAUSED, "True") => EventType::Normal,
@@ -160,6 +184,17 @@ mod tests {
             told(&[], &bad),
             [(EventType::Warning, "InvalidSpec".into())]
         );
+    }
+
+    #[test]
+    fn what_gateways_pass_over_is_a_warning_though_nothing_fails() {
+        let before = [("ConfigurationApplied", "True", "AllGateways")];
+        let now = [("ConfigurationApplied", "True", "PassedOver")];
+        assert_eq!(
+            told(&before, &now),
+            [(EventType::Warning, "PassedOver".into())]
+        );
+        assert_eq!(told(&now, &before), []);
     }
 
     #[test]

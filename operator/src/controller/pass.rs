@@ -17,7 +17,7 @@ use crate::fleet::Wait;
 use crate::status::conditions::{self, types};
 use crate::status::{self, Draft, Facts, Truth};
 use crate::validate::{Rejection, Validated, validate};
-use crate::{fleet, live, streams};
+use crate::{fleet, live, rebalance, streams};
 
 /// Why a pass did not do all it was to. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum PassError {
 
 /// When the next pass is to be; `None`: when something happens.
 pub type Next = Option<Duration>;
+
+/// Until the next look at a channel whose namespace is being deleted, in case that nothing is heard of it.
+const ENDING: Duration = Duration::from_secs(60);
 
 /// Passes the channel `name` of `namespace` through the five steps.
 ///
@@ -79,6 +82,10 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
         let news = events::news(channel.status.as_ref(), &status);
         events::publish(&context.recorder, channel, news).await;
     }
+    if carried.failures.iter().any(|failure| failure.ending) {
+        // The channel goes with its namespace, which brings the next pass: nothing to complain of, or to try again.
+        return Ok(Some(again::spread(ENDING)));
+    }
     if !carried.failures.is_empty() {
         let messages = carried.failures.into_iter();
         let messages: Vec<_> = messages.map(|failure| failure.message).collect();
@@ -87,6 +94,9 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
     let mut look = again::after(&channel.spec, &status);
     if let Some(wait) = carried.waits {
         look = look.min(again::spread(wait.again));
+    }
+    if let Some(moves) = carried.moves {
+        look = look.min(moves);
     }
     let now = Instant::now();
     let nudge = context.with_nudges(observed.uid(), |nudges| nudges.next(now));
@@ -120,6 +130,8 @@ struct Carried {
     events: Vec<Event>,
     /// What waits.
     waits: Option<Wait>,
+    /// When to look again at connections that move to other gateways.
+    moves: Option<Duration>,
 }
 
 impl Carried {
@@ -135,6 +147,7 @@ impl Carried {
                 .collect(),
             events: Vec::new(),
             waits: None,
+            moves: None,
         }
     }
 }
@@ -173,17 +186,22 @@ async fn carry_out(
         nudges.due(&observed.pods, &observed.readings, &validated.hash, now)
     });
     live::annotate(client, namespace, annotations).await?;
+    let key = key(&observed.channel);
+    let (memory, spec) = (&context.rebalances, &validated.spec);
+    let moves = rebalance::rebalance(memory, &key, spec, observed, verdict.settled).await;
     // Last: a broker that does not answer must not hold up what needs none. Gateways wait for their streams.
-    let (broker, events) = streams::tend(&context.streams, client, observed, prepared).await?;
+    let (broker, mut events) = streams::tend(&context.streams, client, observed, prepared).await?;
     if let Some(broker) = broker.as_ref().filter(|draft| draft.truth == Truth::False) {
         context.metrics.nats_failed(&broker.reason);
     }
+    events.extend(moves.events);
     Ok(Carried {
         validated: Ok(validated),
         failures,
         others: broker.into_iter().chain(verdict.scaling).collect(),
         events,
         waits: verdict.waits,
+        moves: moves.again,
     })
 }
 
@@ -194,6 +212,7 @@ fn unreadable(live: &Live, channel: &str) -> Vec<Failure> {
         Seen::Unreadable(why) => Some(Failure {
             child: *child,
             message: format!("cannot get {} {}: {why}", child.kind(), child.name(channel)),
+            ending: false,
         }),
         Seen::Object(_) | Seen::Nothing | Seen::NoApi => None,
     });

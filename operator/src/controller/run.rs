@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::PartialObjectMeta;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::watcher;
 use kube::{Client, Resource, ResourceExt};
@@ -23,6 +24,7 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::context::{Context, PASS};
+use super::events;
 use super::pass::{PassError, key, pass};
 use super::watches::{channel_of, channel_store, channels, children};
 use crate::metrics::{Metrics, Outcome};
@@ -71,9 +73,15 @@ async fn serve(
         let channel = channel_of(pod)?;
         Some((channel.namespace?, channel.name))
     });
-    let channels = counted(&metrics, channels(&client, &scope, writer), |channel| {
-        Some((channel.namespace()?, channel.name_any()))
-    });
+    let unreadable = {
+        let context = Arc::clone(&context);
+        move |channel: &InvalidObject| tell_unreadable(&context, channel)
+    };
+    let channels = counted(
+        &metrics,
+        channels(&client, &scope, writer, unreadable),
+        |channel| Some((channel.namespace()?, channel.name_any())),
+    );
     Controller::for_stream(channels, reader)
         .with_config(config)
         .owns_stream(owned::<ServiceAccount>(&client, &scope, &metrics))
@@ -133,6 +141,20 @@ where
             metrics.queue.changed(&namespace, &name);
         }
     })
+}
+
+/// Tells of a channel that can't be read: in the log, and to those who look at the channel.
+fn tell_unreadable(context: &Arc<Context>, channel: &InvalidObject) {
+    let metadata = &channel.metadata;
+    tracing::error!(
+        namespace = metadata.namespace,
+        name = metadata.name,
+        error = channel.error,
+        "a RealtimeChannel can't be read and is left as it is: is the operator older than the CRD?"
+    );
+    let (context, channel) = (Arc::clone(context), channel.clone());
+    // The watch must not wait for it.
+    tokio::spawn(async move { events::unreadable(&context.recorder, &channel).await });
 }
 
 async fn reconcile(

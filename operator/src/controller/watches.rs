@@ -6,6 +6,7 @@ use std::future::ready;
 use futures_util::{Stream, StreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
+use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, store};
@@ -17,6 +18,9 @@ use serde::de::DeserializeOwned;
 
 use super::run::Scope;
 use crate::names;
+
+/// Where `kubectl apply` keeps the whole manifest.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Where objects of a kind are watched.
 pub fn api<K>(client: &Client, scope: &Scope) -> Api<K>
@@ -30,17 +34,22 @@ where
 }
 
 /// Channels whose spec, annotations or labels changed, or that are to be deleted; not those whose status changed, as
-/// the operator writes that itself. `writer` keeps all channels, without what only the API server needs.
-pub fn channels(
+/// the operator writes that itself. `writer` keeps all channels, without what only the API server needs; `tell` is given
+/// those that can't be read.
+pub fn channels<F>(
     client: &Client,
     scope: &Scope,
     writer: Writer<RealtimeChannel>,
-) -> impl Stream<Item = Result<RealtimeChannel, watcher::Error>> + Send + use<> {
+    tell: F,
+) -> impl Stream<Item = Result<RealtimeChannel, watcher::Error>> + Send + use<F>
+where
+    F: Fn(&InvalidObject) + Send + 'static,
+{
     let api: Api<DeserializeGuard<RealtimeChannel>> = api(client, scope);
     watcher::watcher(api, watcher::Config::default().streaming_lists())
         .default_backoff()
-        .filter_map(|event| ready(event.map(readable).transpose()))
-        .modify(|channel| channel.managed_fields_mut().clear())
+        .filter_map(move |event| ready(event.map(|event| readable(event, &tell)).transpose()))
+        .modify(without_ballast)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(
@@ -54,7 +63,10 @@ pub fn channels(
 
 /// The event without what can't be read: a channel of a newer version must not keep all others from being served. One
 /// that could be read before is taken for gone; its gateways go on as they are.
-fn readable(event: Event<DeserializeGuard<RealtimeChannel>>) -> Option<Event<RealtimeChannel>> {
+fn readable(
+    event: Event<DeserializeGuard<RealtimeChannel>>,
+    tell: &impl Fn(&InvalidObject),
+) -> Option<Event<RealtimeChannel>> {
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
@@ -69,17 +81,13 @@ fn readable(event: Event<DeserializeGuard<RealtimeChannel>>) -> Option<Event<Rea
     })
 }
 
-fn tell(unreadable: &kube::core::error_boundary::InvalidObject) {
-    let metadata = &unreadable.metadata;
-    tracing::error!(
-        namespace = metadata.namespace,
-        name = metadata.name,
-        error = unreadable.error,
-        "a RealtimeChannel can't be read and is left as it is: is the operator older than the CRD?"
-    );
+/// Takes away what is of use to the API server and kubectl only: it may be more than all the rest.
+fn without_ballast(channel: &mut RealtimeChannel) {
+    channel.managed_fields_mut().clear();
+    channel.annotations_mut().remove(LAST_APPLIED);
 }
 
-fn stub(unreadable: kube::core::error_boundary::InvalidObject) -> RealtimeChannel {
+fn stub(unreadable: InvalidObject) -> RealtimeChannel {
     RealtimeChannel {
         metadata: unreadable.metadata,
         spec: linnet_crds::RealtimeChannelSpec::default(),
@@ -130,6 +138,8 @@ pub fn channel_store() -> (
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -145,13 +155,30 @@ mod tests {
     #[test]
     fn a_channel_that_can_not_be_read_is_taken_for_gone_and_harms_nobody() {
         let bad = || guard(json!({"console": "Sometimes"}));
-        assert!(readable(Event::InitApply(bad())).is_none());
-        match readable(Event::Apply(bad())) {
+        let told = RefCell::new(Vec::new());
+        let tell = |invalid: &InvalidObject| told.borrow_mut().push(invalid.metadata.name.clone());
+        assert!(readable(Event::InitApply(bad()), &tell).is_none());
+        match readable(Event::Apply(bad()), &tell) {
             Some(Event::Delete(stub)) => assert_eq!(stub.name_any(), "chat"),
             other => panic!("{other:?}"),
         }
-        let good = readable(Event::Apply(guard(json!({}))));
+        assert_eq!(told.take(), [Some("chat".into()), Some("chat".into())]);
+        let good = readable(Event::Apply(guard(json!({}))), &tell);
         assert!(matches!(good, Some(Event::Apply(_))));
+        assert_eq!(told.take(), []);
+    }
+
+    #[test]
+    fn what_kubectl_keeps_of_a_manifest_is_not_kept_here() {
+        let annotations = json!({LAST_APPLIED: "{}", "a": "b"});
+        let mut channel: RealtimeChannel = serde_json::from_value(json!({
+            "apiVersion": "realtime.linnet.dev/v1alpha1", "kind": "RealtimeChannel", "spec": {},
+            "metadata": {"name": "chat", "annotations": annotations, "managedFields": [{"manager": "m"}]},
+        }))
+        .unwrap();
+        without_ballast(&mut channel);
+        assert_eq!(channel.annotations().keys().collect::<Vec<_>>(), ["a"]);
+        assert!(channel.managed_fields().is_empty());
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Verdict {
     pub scaling: Option<Draft>,
     /// What waits; `None` where nothing does.
     pub waits: Option<Wait>,
+    /// Whether no gateway is being replaced, made or removed.
+    pub settled: bool,
 }
 
 /// Something that waits.
@@ -143,6 +145,7 @@ impl Fleets {
                 .collect(),
             scaling,
             waits,
+            settled: !progress.rolling && progress.going == 0,
         }
     }
 

@@ -7,7 +7,7 @@ mod pods;
 
 pub use decide::{Fleets, Verdict, Wait};
 pub use mark::{Mark, mark};
-pub use pods::remaining;
+pub use pods::{ready_since, remaining};
 
 #[cfg(test)]
 mod tests;

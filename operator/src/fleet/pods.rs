@@ -1,7 +1,7 @@
 //! Pods of the API server as `scaling` and `rollout` see them.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use kube::ResourceExt;
 
 use crate::gateways::Readings;
@@ -52,12 +52,18 @@ pub fn remaining(pods: &[Pod], now: Timestamp) -> usize {
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
+    ready(pod).is_some()
+}
+
+/// Since when a pod takes connections; `None`: it does not.
+pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    ready(pod)?.last_transition_time.as_ref().map(|time| time.0)
+}
+
+/// Its condition `Ready`, where it holds.
+fn ready(pod: &Pod) -> Option<&PodCondition> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        .iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -15,8 +15,14 @@ pub struct Reading {
     /// Why a newer configuration was not taken, a problem a line.
     #[serde(default)]
     pub config_error: Option<String>,
+    /// What it passes over of the configuration in force, as it is older than the field, a problem a line.
+    #[serde(default)]
+    pub config_warning: Option<String>,
     /// Connections that are open.
     pub connections: u32,
+    /// Those of them that are on their way to other gateways; none at a gateway from before there was such a thing.
+    #[serde(default)]
+    pub moving: u32,
     /// Whether it moves them away.
     pub draining: bool,
     /// Its version.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{Missing, Reading, Target, poll};
+use super::{Missing, Reading, Target, poll, thin};
 
 const STATUS: &str = r#"{"name":"chat-0","version":"0.1.0","connections":312,"draining":false,
     "configHash":"0f3a9c41d7e2b865","configError":null,"added":{"later":1}}"#;
@@ -50,6 +50,7 @@ async fn a_gateways_status_is_read_and_what_a_newer_one_adds_is_passed_over() {
     let port = serve(http(STATUS)).await;
     let reading = ask("chat-0", port, LONG).await.unwrap();
     assert_eq!(reading.connections, 312);
+    assert_eq!(reading.moving, 0, "an older one does not say");
     assert_eq!(reading.config_hash, "0f3a9c41d7e2b865");
     assert_eq!(reading.config_error, None);
     assert_eq!(reading.version, "0.1.0");
@@ -109,4 +110,39 @@ async fn a_port_where_nobody_listens_is_unreachable() {
     drop(listener);
     let said = ask("chat-0", port, LONG).await;
     assert!(matches!(said, Err(Missing::Unreachable(_))), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_is_asked_to_make_room_in_json() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let gateway = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"}") {
+            stream.read_buf(&mut heard).await.unwrap();
+        }
+        let answer = http(r#"{"connections":9,"moving":4}"#);
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(heard).unwrap()
+    });
+    thin(address, 5, 30).await.unwrap();
+    let heard = gateway.await.unwrap();
+    assert!(heard.starts_with("POST /rebalance HTTP/1.1\r\n"), "{heard}");
+    assert!(
+        heard.contains("content-type: application/json\r\n"),
+        "{heard}"
+    );
+    assert!(
+        heard.ends_with(r#"{"keep":5,"windowSeconds":30}"#),
+        "{heard}"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_know_how_to_make_room_says_so() {
+    let older = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    let port = serve(older.into()).await;
+    let said = thin((Ipv4Addr::LOCALHOST, port).into(), 5, 30).await;
+    assert!(matches!(said, Err(Missing::Malformed(_))), "{said:?}");
 }

@@ -1,5 +1,7 @@
 //! `ConfigurationApplied`: whether the gateways serve what the channel says now.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
@@ -21,9 +23,16 @@ pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
         return Draft::holds(type_, "NoGateways", message);
     }
     let (mut serving, mut refusals, mut silent) = (0, Vec::new(), Vec::new());
+    // Gateways of one version say the same: one of them stands for all.
+    let mut warnings = BTreeMap::new();
     for pod in &pods {
         match readings.get(pod) {
-            Some(Ok(reading)) if reading.config_hash == hash => serving += 1,
+            Some(Ok(reading)) if reading.config_hash == hash => {
+                serving += 1;
+                if let Some(warning) = &reading.config_warning {
+                    warnings.entry(warning.as_str()).or_insert(pod);
+                }
+            }
             Some(Ok(reading)) => {
                 if let Some(error) = &reading.config_error {
                     refusals.push(format!("{pod}: {error}"));
@@ -38,6 +47,17 @@ pub fn condition(pods: &[Pod], readings: &Readings, hash: &str) -> Draft {
     if !refusals.is_empty() {
         let message = format!("{message}; refused by {}", refusals.join("; "));
         return Draft::fails(type_, "Refused", message);
+    }
+    if serving == all && !warnings.is_empty() {
+        let warnings = warnings.into_iter();
+        let warnings: Vec<_> = warnings
+            .map(|(warning, pod)| format!("{pod}: {warning}"))
+            .collect();
+        let message = format!(
+            "{message}, but they are older than some of its fields, which they pass over: {}",
+            warnings.join("; ")
+        );
+        return Draft::holds(type_, "PassedOver", message);
     }
     if serving == all {
         return Draft::holds(type_, "AllGateways", message);
@@ -129,5 +149,29 @@ mod tests {
             (draft.truth, draft.reason.as_str()),
             (Truth::Unknown, "NoAnswer")
         );
+    }
+
+    #[test]
+    fn what_older_gateways_pass_over_is_told_once_and_is_no_failure() {
+        let older = |hash| {
+            let mut reading = says(hash, None).unwrap();
+            reading.config_warning = Some("line 9: spec.later: unknown".into());
+            Ok(reading)
+        };
+        let all = readings([("a", older("h")), ("b", older("h"))]);
+        let draft = condition(&pods(["a", "b"]), &all, "h");
+        assert_eq!(
+            (draft.truth, draft.reason.as_str()),
+            (Truth::True, "PassedOver")
+        );
+        assert!(
+            draft
+                .message
+                .ends_with("pass over: a: line 9: spec.later: unknown"),
+            "{}",
+            draft.message
+        );
+        let behind = readings([("a", older("g")), ("b", older("h"))]);
+        assert_eq!(condition(&pods(["a", "b"]), &behind, "h").reason, "Pending");
     }
 }

@@ -22,6 +22,7 @@ struct State {
     events: Vec<Value>,
     forbidden: Vec<(Method, String)>,
     missing_apis: Vec<String>,
+    ending: bool,
     clock: u64,
 }
 
@@ -88,6 +89,11 @@ impl ApiServer {
         self.0.lock().unwrap().missing_apis.push(part.to_owned());
     }
 
+    /// Makes nothing new any more: all namespaces are being deleted.
+    pub fn end(&self) {
+        self.0.lock().unwrap().ending = true;
+    }
+
     /// The writes since the last time, events aside.
     pub fn writes(&self) -> Vec<Write> {
         std::mem::take(&mut self.0.lock().unwrap().writes)
@@ -135,6 +141,9 @@ impl State {
         {
             return refuse(403, "Forbidden", &format!("{path} is forbidden"), object);
         }
+        if self.ending && *method == Method::PATCH && !self.objects.contains_key(object) {
+            return ending(object);
+        }
         match *method {
             Method::GET if object.ends_with("/pods") => self.list(object),
             Method::GET => match self.objects.get(object) {
@@ -177,7 +186,6 @@ impl State {
         metadata["resourceVersion"] = self.clock.to_string().into();
         metadata["managedFields"] = json!([{"manager": "linnet-operator"}]);
         if path.contains("/deployments/") {
-            object["spec"]["progressDeadlineSeconds"] = 600.into();
             let pod = &mut object["spec"]["template"]["spec"];
             pod["dnsPolicy"] = "ClusterFirst".into();
             pod["containers"][0]["terminationMessagePath"] = "/dev/termination-log".into();
@@ -227,15 +235,26 @@ fn not_found(path: &str) -> Response<Body> {
     refuse(404, "NotFound", &format!("{path} is not there"), path)
 }
 
+/// As the admission plugin NamespaceLifecycle answers.
+fn ending(path: &str) -> Response<Body> {
+    let message = "unable to create new content in namespace talk because it is being terminated";
+    let mut status = refusal(403, "Forbidden", message, path);
+    status["details"]["causes"] = json!([{
+        "reason": "NamespaceTerminating", "message": "namespace talk is being terminated", "field": "metadata.namespace",
+    }]);
+    respond(403, &status)
+}
+
 fn refuse(code: u16, reason: &str, message: &str, path: &str) -> Response<Body> {
+    respond(code, &refusal(code, reason, message, path))
+}
+
+fn refusal(code: u16, reason: &str, message: &str, path: &str) -> Value {
     let name = path.rsplit('/').next().unwrap_or_default();
-    respond(
-        code,
-        &json!({
-            "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
-            "reason": reason, "message": message, "details": {"name": name},
-        }),
-    )
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
+        "reason": reason, "message": message, "details": {"name": name},
+    })
 }
 
 fn respond(code: u16, body: &Value) -> Response<Body> {

@@ -185,6 +185,10 @@ pub(super) const BAD: &[(&str, &str)] = &[
         "workers.acknowledgeSeconds: workers.acknowledgeSeconds must be less than history.deduplicationSeconds, or output could double",
     ),
     (
+        "  rollout: {rebalance: Paced}",
+        "rollout.rebalance: Paced needs service.sessionAffinity: None: a client whose address is kept on its gateway comes straight back",
+    ),
+    (
         "  workers: {partitions: 65}",
         "workers.partitions: 65: must be from 1 to 64",
     ),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::accepting::Door;
 use super::arrival::Caller;
 use super::batch::Batch;
 use super::handle::{NewConnection, Peers};
+use super::thinning::Thinning;
 use crate::config::Channel;
 use crate::hub::Delivery;
 
@@ -30,6 +33,8 @@ pub enum Command {
     Configure(Arc<Channel>, Sender<Infallible>),
     /// Move all connections away within this time.
     Drain(Duration),
+    /// Move connections away until so many stay, and tell how many are on their way.
+    Thin(Thinning, oneshot::Sender<usize>),
 }
 
 impl Command {
@@ -43,7 +48,8 @@ impl Command {
             | Self::Arrive(..)
             | Self::Adopt(_)
             | Self::Configure(..)
-            | Self::Drain(_) => 0,
+            | Self::Drain(_)
+            | Self::Thin(..) => 0,
         }
     }
 }

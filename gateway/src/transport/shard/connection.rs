@@ -37,7 +37,7 @@ pub struct Connection {
     pub looked_at: u32,
     /// Tick since which a message is being received.
     pub receiving_since: Option<std::num::NonZeroU32>,
-    /// Ticks at which a draining gateway says `goaway`, and closes.
+    /// Ticks at which a gateway that drains, or has more than its part, says `goaway`, and closes.
     pub moving: Option<(u32, u32)>,
 }
 

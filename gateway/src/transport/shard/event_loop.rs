@@ -68,6 +68,8 @@ pub struct Shard {
     open: Arc<AtomicUsize>,
     arriving: Arc<AtomicUsize>,
     queued: Arc<AtomicUsize>,
+    /// Connections that are to move away.
+    pub(super) moving: Arc<AtomicUsize>,
     more_commands: bool,
     /// Whether this shard left the hub with something to do.
     hub_is_left: bool,
@@ -87,7 +89,7 @@ impl Shard {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, commands) = self::channel();
         let woken = Arc::<AtomicBool>::default();
-        let [open, arriving, queued] = [(); 3].map(|()| Arc::<AtomicUsize>::default());
+        let [open, arriving, queued, moving] = [(); 4].map(|()| Arc::<AtomicUsize>::default());
         let metrics = Arc::new(ShardMetrics::default());
         let handle = ShardHandle::new(
             sender,
@@ -96,6 +98,7 @@ impl Shard {
             open.clone(),
             arriving.clone(),
             queued.clone(),
+            moving.clone(),
             metrics.clone(),
         );
         let started = Instant::now();
@@ -129,6 +132,7 @@ impl Shard {
             open,
             arriving,
             queued,
+            moving,
             more_commands: false,
             hub_is_left: false,
             due: Vec::new(),
@@ -253,6 +257,9 @@ impl Shard {
                 self.out.clear();
             }
             self.uncount();
+            if connection.moving.is_some() {
+                self.moving.fetch_sub(1, Ordering::Relaxed);
+            }
             self.metrics.connections.set(self.connections.len() as u64);
         }
     }
@@ -301,6 +308,10 @@ impl Shard {
             Command::Adopt(connection) => self.adopt(*connection),
             Command::Configure(channel, _waits) => self.configure(channel),
             Command::Drain(window) => self.drain(window),
+            Command::Thin(thinning, told) => {
+                let moving = self.thin(thinning);
+                let _ = told.send(moving); // who asked may have gone
+            }
         }
         self.taken(weight);
     }

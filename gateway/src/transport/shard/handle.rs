@@ -6,9 +6,12 @@ use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::accepting::Door;
 use super::arrival::Caller;
 use super::command::Command;
+use super::thinning::{Thinning, shares};
 use crate::config::Channel;
 use crate::metrics::ShardMetrics;
 use crate::protocol::{Handshake, ProtocolIndex};
@@ -46,6 +49,12 @@ pub struct Opening {
 #[derive(Clone)]
 pub struct Shards(Arc<[ShardHandle]>);
 
+impl std::fmt::Debug for Shards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shards").field(&self.len()).finish()
+    }
+}
+
 /// All shards, as one of them sees them: none keeps itself alive.
 pub struct Peers(Weak<[ShardHandle]>);
 
@@ -70,6 +79,8 @@ pub struct ShardHandle {
     arrivals: Arc<AtomicUsize>,
     /// Bytes of commands that the shard has not taken yet.
     queued: Arc<AtomicUsize>,
+    /// Connections that are to move away.
+    moving: Arc<AtomicUsize>,
     metrics: Arc<ShardMetrics>,
 }
 
@@ -135,6 +146,34 @@ impl Shards {
         }
     }
 
+    /// Connections that are to move away: of a gateway that drains, or that has more than its part.
+    pub fn moving(&self) -> usize {
+        self.0
+            .iter()
+            .map(|shard| shard.moving.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Has connections move away, spread over `window`, until `keep` stay; gives how many are on their way. Asking the
+    /// same again moves no more, and asking for more to stay takes back moves that nobody was told of yet.
+    pub async fn thin(&self, keep: usize, window: Duration) -> usize {
+        let connections = self
+            .iter()
+            .map(|shard| shard.connections.load(Ordering::Relaxed));
+        let shares = shares(keep, &connections.collect::<Vec<_>>());
+        let mut answers = Vec::with_capacity(self.len());
+        for (shard, keep) in self.iter().zip(shares) {
+            let (told, answer) = oneshot::channel();
+            shard.send(Command::Thin(Thinning { keep, window }, told));
+            answers.push(answer);
+        }
+        let mut moving = 0;
+        for answer in answers {
+            moving += answer.await.unwrap_or(0); // a shard that is gone has no connections
+        }
+        moving
+    }
+
     /// The shards, in order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &ShardHandle> {
         self.0.iter()
@@ -164,6 +203,7 @@ impl ShardHandle {
         connections: Arc<AtomicUsize>,
         arrivals: Arc<AtomicUsize>,
         queued: Arc<AtomicUsize>,
+        moving: Arc<AtomicUsize>,
         metrics: Arc<ShardMetrics>,
     ) -> Self {
         Self {
@@ -173,6 +213,7 @@ impl ShardHandle {
             connections,
             arrivals,
             queued,
+            moving,
             metrics,
         }
     }

@@ -33,7 +33,7 @@ impl Shard {
         self.flush_out();
     }
 
-    fn slots(&self) -> Vec<u32> {
+    pub(super) fn slots(&self) -> Vec<u32> {
         let slots = self.connections.iter().map(|(slot, _)| slot as u32);
         slots.collect()
     }

@@ -3,7 +3,8 @@
 //! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
 //! - [`accepting`] lets newcomers in, and [`arrival`] hears what they say first.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
-//! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes.
+//! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes;
+//!   [`thinning`] moves some connections to other gateways.
 //! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
 //! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
@@ -25,6 +26,7 @@ mod outbound;
 pub mod outlet;
 mod pressure;
 mod rooms;
+mod thinning;
 mod timers;
 mod wheel;
 

@@ -1,5 +1,7 @@
 //! What may be due on a connection: pings, timeouts, catch-ups left idle, the moves of a draining gateway.
 
+use std::sync::atomic::Ordering;
+
 use super::connection::{Connection, State};
 use super::event_loop::Shard;
 use super::wheel::ticks;
@@ -14,7 +16,7 @@ const RECEIVE_TICKS: u32 = 600;
 /// Longest time between `goaway` and the close, in ticks.
 const MOVE_TICKS: u32 = 50;
 /// Stands for `goaway` was said.
-const SAID: u32 = u32::MAX;
+pub(super) const SAID: u32 = u32::MAX;
 
 impl Shard {
     /// Puts a connection down in the timer wheel, unless it stands there early enough.
@@ -105,13 +107,29 @@ impl Shard {
         let Some(end) = self.draining_until else {
             return;
         };
-        let now = self.wheel.now();
-        let window = end.saturating_sub(now);
-        let grace = (window / 5).min(MOVE_TICKS);
-        let goaway = now + rand::random_range(0..=window - grace);
-        if let Some(connection) = self.connections.get_mut(slot as usize) {
-            connection.moving = Some((goaway, goaway + grace));
+        let told = |moving: Option<(u32, u32)>| {
+            moving.is_some_and(|(goaway, close)| goaway == SAID && close <= end)
+        };
+        let connection = self.connections.get(slot as usize);
+        if connection.is_some_and(|connection| told(connection.moving)) {
+            return; // it goes already
         }
+        let now = self.wheel.now();
+        let moves = draw(now, end.saturating_sub(now));
+        self.set_moving(slot, Some(moves));
+    }
+
+    /// Has a connection move away, at ticks that [`draw`] gave; or not, after all.
+    pub(super) fn set_moving(&mut self, slot: u32, moves: Option<(u32, u32)>) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        match (connection.moving.is_some(), moves.is_some()) {
+            (false, true) => self.moving.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.moving.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        connection.moving = moves;
     }
 
     fn move_if_due(&mut self, slot: u32, now: u32) {
@@ -131,6 +149,13 @@ impl Shard {
             self.flush_out();
         }
     }
+}
+
+/// Draws when a connection is told to go, and when it is closed, both within `window` ticks from `now`.
+pub(super) fn draw(now: u32, window: u32) -> (u32, u32) {
+    let grace = (window / 5).min(MOVE_TICKS);
+    let goaway = now + rand::random_range(0..=window - grace);
+    (goaway, goaway + grace)
 }
 
 /// When something may be due next.

@@ -358,3 +358,34 @@ async fn a_pod_that_serves_an_older_configuration_is_annotated_once() {
     );
     scene.settle().await;
 }
+
+#[tokio::test]
+async fn in_a_namespace_that_is_being_deleted_one_write_is_tried_and_nothing_is_complained_of() {
+    let scene = Scene::new(json!({}));
+    scene.settle().await;
+    scene.server.remove(SERVICE);
+    scene.server.remove(BUDGET);
+    scene.server.end();
+    let next = scene.pass().await.unwrap();
+    assert!(next.unwrap() > Duration::from_secs(30), "{next:?}");
+    assert_eq!(scene.written(), [patch(SERVICE)]);
+    let ready = scene.condition("Ready");
+    assert_eq!(ready.reason, "ApplyFailed");
+    assert!(
+        ready.message.contains("being terminated"),
+        "{}",
+        ready.message
+    );
+}
+
+#[tokio::test]
+async fn a_channel_that_can_not_be_read_is_told_of_at_the_channel() {
+    let scene = Scene::new(json!({}));
+    let unreadable = kube::core::error_boundary::InvalidObject {
+        error: "unknown variant".into(),
+        metadata: serde_json::from_value(json!({"name": "chat", "namespace": "talk", "uid": "u"}))
+            .unwrap(),
+    };
+    events::unreadable(&scene.context.recorder, &unreadable).await;
+    assert_eq!(scene.server.events(), ["Unreadable"]);
+}

@@ -93,6 +93,7 @@ fn the_broker_has_a_say_and_autoscaling_has_none() {
 #[test]
 fn what_was_refused_makes_a_channel_unready_even_while_it_serves() {
     let failure = Failure {
+        ending: false,
         child: Child::PodDisruptionBudget,
         message: "cannot patch PodDisruptionBudget chat-gateway".into(),
     };
