@@ -1,7 +1,7 @@
 # What a person does often. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run run-limits run-worker test test-quick test-system test-interop test-conformance test-browser test-js test-chart \
-	test-cluster bench check fmt generate images cluster cluster-down clean
+.PHONY: help run run-limits run-worker test test-quick test-system test-interop test-conformance test-hostile test-browser test-js \
+	test-chart test-cluster fuzz bench check fmt generate images cluster cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ test-interop: ## websocat, Python and Node clients
 test-conformance: ## the 517 cases of the RFC 6455 suite
 	tests/run conformance
 
+test-hostile: ## 22 attacks beside honest clients, 20 s each
+	LINNET_HOSTILE_SECONDS=20 tests/run hostile
+
 test-browser: ## the console page in Chromium; screenshots in tests/artifacts
 	tests/run browser
 
@@ -50,6 +53,9 @@ cluster-down: ## remove it
 
 images: ## build the images, and load them into the cluster if it is up
 	tests/cluster/images
+
+fuzz: ## every parser for ten minutes, guided by coverage
+	fuzz/run 600
 
 bench: ## ratios against references measured in the same run
 	bench/run

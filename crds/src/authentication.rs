@@ -31,8 +31,9 @@ pub struct Authentication {
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub api_key_secret_name: Option<String>,
 
-    /// Origins whose pages may connect, such as `https://app.example.com`; `*` is any. Empty: the
-    /// page's host and port must equal the channel's.
+    /// Origins whose pages may connect, such as `https://app.example.com`; `https://*.example.com` is
+    /// every subdomain, `null` pages without an origin, `*` any. Empty: the page's host and port must
+    /// equal the channel's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 64),

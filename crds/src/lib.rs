@@ -4,6 +4,7 @@ pub mod authentication;
 pub mod autoscaling;
 pub mod broker;
 pub mod channel;
+pub mod data;
 pub mod expose;
 pub mod gateway;
 pub mod handler;

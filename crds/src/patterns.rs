@@ -24,9 +24,9 @@ pub const HOST: &str =
 /// `/`, or segments without a trailing slash; none starts with a dot, so `..` can't be spelt.
 pub const PATH: &str = "^/$|^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$";
 
-/// An origin as browsers send it: scheme, host and port, no path; or `*`.
-pub const ORIGIN: &str =
-    r"^([*]|[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)$";
+/// An origin as browsers send it: scheme, host and port, no path; all below a host of at least two
+/// labels, `*.example.com`; `null`; or `*`.
+pub const ORIGIN: &str = r"^([*]|null|[a-z][a-z0-9+.-]*://([A-Za-z0-9.-]+|[*]([.][A-Za-z0-9-]+){2,}|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?)$";
 
 /// A network in CIDR notation. The CEL rule beside it parses it; this keeps the rule's input small.
 pub const CIDR: &str = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$";
@@ -59,7 +59,7 @@ const ALL: &[Pattern] = &[
     },
     Pattern {
         regex: ORIGIN,
-        expects: "an origin such as https://app.example.com, without a path, or \"*\"",
+        expects: "an origin such as https://app.example.com or https://*.example.com, without a path, \"null\" or \"*\"",
     },
     Pattern {
         regex: CIDR,

@@ -7,7 +7,6 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::authentication::Authentication;
 use crate::expose::Expose;
 use crate::gateway::Gateway;
 use crate::network_policy::NetworkPolicy;
@@ -71,15 +70,6 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("authentication.queryToken", |s| {
         s.authentication.query_token == Permission::Allow
     }),
-    ("authentication.trustedProxies", |s| {
-        s.authentication.trusted_proxies != Authentication::default().trusted_proxies
-    }),
-    ("limits.connectionsPerAddress", |s| {
-        s.limits.connections_per_address.is_some()
-    }),
-    ("limits.connectsPerSecondPerAddress", |s| {
-        s.limits.connects_per_second_per_address.is_some()
-    }),
     ("handler", |s| s.handler.is_some()),
     ("telemetry.otlpEndpoint", |s| {
         s.telemetry.otlp_endpoint.is_some()
@@ -96,7 +86,6 @@ const ROOM: &[Unsupported<RoomRule>] = &[
     ("publish", |r| {
         matches!(r.publish, Access::Authenticated | Access::Claim)
     }),
-    ("schema", |r| r.schema.is_some()),
 ];
 
 /// The fields of `channel` that ask for what a gateway of this version does not do on its own.
@@ -175,18 +164,6 @@ mod tests {
                 "authentication.queryToken",
                 json!({"authentication": {"queryToken": "Allow"}}),
             ),
-            (
-                "authentication.trustedProxies",
-                json!({"authentication": {"trustedProxies": ["10.0.0.0/8"]}}),
-            ),
-            (
-                "limits.connectionsPerAddress",
-                json!({"limits": {"connectionsPerAddress": 1}}),
-            ),
-            (
-                "limits.connectsPerSecondPerAddress",
-                json!({"limits": {"connectsPerSecondPerAddress": 1}}),
-            ),
             ("handler", json!({"handler": handler})),
             (
                 "telemetry.otlpEndpoint",
@@ -203,10 +180,6 @@ mod tests {
             (
                 "rooms[0].publish",
                 json!({"rooms": [{"match": "a", "publish": "Authenticated"}]}),
-            ),
-            (
-                "rooms[0].schema",
-                json!({"rooms": [{"match": "a", "schema": {}}]}),
             ),
         ];
         assert_eq!(cases.len(), ALONE.len() + SPEC.len() + ROOM.len());

@@ -111,8 +111,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"authentication": {"apiKeySecretName": "keys"}}),
         json!({"rooms": [{"match": "a", "subscribe": "Authenticated"}]}),
         json!({"rooms": [{"match": "a", "publish": "Claim"}]}),
-        json!({"rooms": [{"match": "a", "schema": {"type": "object"}}]}),
-        json!({"limits": {"connectionsPerAddress": 5}}),
         json!({"handler": {"url": "http://localhost/", "events": ["request"]}}),
         json!({"telemetry": {"otlpEndpoint": "http://localhost:4317"}}),
         json!({"expose": {"hosts": ["chat.example.com"]}}),

@@ -204,6 +204,29 @@ fn empty_frames_are_bounded_by_the_rate_and_not_by_luck() {
 }
 
 #[test]
+fn a_flood_of_pings_and_one_of_empty_fragments_end_in_a_close() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::open()).await;
+        let mut bystander = Bystander::new(&gateway).await;
+        let floods = [
+            frame(FIN | op::PING, b"x").repeat(2000),
+            frame(FIN | op::PONG, b"").repeat(2000),
+            [
+                frame(op::TEXT, b""),
+                frame(op::CONTINUATION, b"").repeat(2000),
+            ]
+            .concat(),
+        ];
+        for flood in floods {
+            let mut raw = Raw::upgraded(gateway.public, "").await;
+            raw.send(&flood).await;
+            assert_eq!(raw.closed().await, (4101, "rate_limited".to_owned()));
+            bystander.is_well().await;
+        }
+    });
+}
+
+#[test]
 fn a_close_frame_is_answered_with_its_code() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

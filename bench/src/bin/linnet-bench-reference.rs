@@ -33,6 +33,8 @@ enum Mode {
         #[arg(long)]
         ack: usize,
     },
+    /// Refuses every request.
+    Refuse,
     /// Publishes to NATS what clients publish.
     RelayIn {
         #[command(flatten)]
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
             greeting,
             ack,
         }),
+        Mode::Refuse => reference::refuse::serve(),
         Mode::RelayIn { way } => reference::relay::enter(way),
         Mode::RelayOut { way, frame_bytes } => reference::relay::leave(way, frame_bytes),
     }

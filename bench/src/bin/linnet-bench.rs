@@ -12,8 +12,8 @@ use linnet_bench::{
 /// Prints ratios against references in the same run and writes them with a plot.
 #[derive(Parser)]
 struct Arguments {
-    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. These need a nats-server and
-    /// are run by name only: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
+    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. By name only: security, and,
+    /// with a nats-server: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
     /// cluster: operator.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
@@ -78,12 +78,14 @@ fn choose(names: &[String]) -> Result<Vec<Scenario>> {
     let find = |name: &String| {
         scenarios::ALL
             .into_iter()
+            .chain(scenarios::SECURITY)
             .chain(scenarios::NATS)
             .chain(scenarios::CLUSTER)
             .find(|(known, _)| known == name)
             .with_context(|| {
                 let known: Vec<&str> = scenarios::ALL
                     .iter()
+                    .chain(&scenarios::SECURITY)
                     .chain(&scenarios::NATS)
                     .chain(&scenarios::CLUSTER)
                     .map(|(name, _)| *name)

@@ -6,6 +6,7 @@
 mod connection;
 pub mod frames;
 pub mod handshake;
+pub mod knocking;
 pub mod marker;
 mod plan;
 mod publisher;

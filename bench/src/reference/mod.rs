@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod fanout;
 pub mod heartbeat;
+pub mod refuse;
 pub mod relay;
 mod socket;
 

@@ -15,6 +15,8 @@ pub mod nats_publish;
 pub mod nats_resume;
 pub mod nats_rooms;
 pub mod operator;
+pub mod security;
+mod security_refusals;
 
 use std::path::PathBuf;
 
@@ -83,6 +85,9 @@ pub const ALL: [Scenario; 6] = [
     ("idle", idle::run),
     ("fairness", fairness::run),
 ];
+
+/// The scenarios in which the gateway refuses; run where they are named.
+pub const SECURITY: [Scenario; 1] = [("security", security::run)];
 
 /// The scenarios that need a `nats-server`; run where they are named.
 pub const NATS: [Scenario; 6] = [

@@ -2,11 +2,12 @@
 
 use super::problem::Problem;
 use crate::RealtimeChannelSpec;
+use crate::data::DataSchema;
 
 /// The template that stands for the user's id in a `match`.
 pub const USER_ID: &str = "{user_id}";
 
-/// The problems of every rule's `match`.
+/// The problems of every rule's `match` and `schema`.
 #[must_use]
 pub fn problems(spec: &RealtimeChannelSpec) -> Vec<Problem> {
     let faults = |(i, pattern): (usize, &str)| {
@@ -16,12 +17,17 @@ pub fn problems(spec: &RealtimeChannelSpec) -> Vec<Problem> {
             .map(move |message| Problem::new(path.clone(), message))
             .collect::<Vec<_>>()
     };
-    spec.rooms
-        .iter()
-        .map(|rule| rule.pattern.as_str())
-        .enumerate()
-        .flat_map(faults)
-        .collect()
+    let patterns = spec.rooms.iter().map(|rule| rule.pattern.as_str());
+    let mut problems: Vec<Problem> = patterns.enumerate().flat_map(faults).collect();
+    for (i, rule) in spec.rooms.iter().enumerate() {
+        if let Some(schema) = &rule.schema
+            && let Err(fault) = DataSchema::compile(&schema.0)
+        {
+            let path = format!("spec.rooms[{i}].schema");
+            problems.push(Problem::new(path, fault.to_string()));
+        }
+    }
+    problems
 }
 
 /// What is wrong with a pattern: `*` is any run of characters, `{user_id}` the only template, and

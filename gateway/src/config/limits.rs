@@ -2,6 +2,8 @@
 
 use linnet_crds::limits::Limits as Spec;
 
+pub use crate::transport::address::addresses::AddressLimits;
+
 /// Bounds on one client and on the gateway as a whole.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -19,6 +21,8 @@ pub struct Limits {
     pub rooms_per_connection: usize,
     /// Connections of one user; over it the oldest is replaced.
     pub connections_per_user: usize,
+    /// What one client address may use.
+    pub address: AddressLimits,
     /// Connections of this gateway.
     pub connections_per_gateway: usize,
     /// Handshakes per second of this gateway.
@@ -49,6 +53,10 @@ impl Limits {
             subscribes_per_second: spec.subscribes_per_second,
             rooms_per_connection: spec.rooms_per_connection as usize,
             connections_per_user: spec.connections_per_user as usize,
+            address: AddressLimits {
+                connections: spec.connections_per_address,
+                connects_per_second: spec.connects_per_second_per_address,
+            },
             connections_per_gateway: spec.connections_per_gateway as usize,
             connects_per_second: spec.connects_per_second,
             send_queue_size: bytes(&spec.send_queue_size),

@@ -46,8 +46,10 @@ pub struct Channel {
     pub console: bool,
     /// Whether a client without a token gets a session.
     pub anonymous: bool,
-    /// Exact origins that browsers may come from; empty: the Origin's host must equal Host's.
+    /// Origins that browsers may come from; empty: the Origin's host and port must equal Host's.
     pub allowed_origins: Vec<String>,
+    /// Networks of proxies that are believed when they tell whom they speak for.
+    pub trusted_proxies: Vec<String>,
     /// Least severe level that is logged.
     pub log_level: &'static str,
 }
@@ -131,6 +133,7 @@ impl Channel {
             console: spec.console.is_enabled(),
             anonymous: spec.authentication.anonymous == Permission::Allow,
             allowed_origins: spec.authentication.allowed_origins.clone(),
+            trusted_proxies: spec.authentication.trusted_proxies.clone(),
             log_level: spec.telemetry.log_level.as_str(),
         }
     }

@@ -1,5 +1,8 @@
 //! `spec.rooms`: which rule covers a room, and what it allows.
 
+use std::sync::Arc;
+
+use linnet_crds::data::DataSchema;
 pub use linnet_crds::rooms::{Access, PresenceMode};
 use linnet_crds::rooms::{Delivery, RoomRule};
 
@@ -29,6 +32,8 @@ pub struct Rule {
     pub history: bool,
     /// Whether what is published goes to a worker, and only its output to the room.
     pub worker: bool,
+    /// What the data of messages that clients publish must fit.
+    pub schema: Option<Arc<DataSchema>>,
 }
 
 /// A part of a pattern: text that must stand there, any run of characters, or the user.
@@ -93,15 +98,29 @@ impl Rules {
 impl Rule {
     fn compile(rule: &RoomRule, channel_has_history: bool) -> Self {
         let history = channel_has_history && rule.history.is_enabled();
+        let compiled = rule
+            .schema
+            .as_ref()
+            .map(|schema| DataSchema::compile(&schema.0));
+        // A manifest with a schema that can't be used is refused before it comes here. If one came all the same, nobody
+        // publishes, rather than anybody anything.
+        let (schema, publish) = match compiled.transpose() {
+            Ok(schema) => (schema.map(Arc::new), rule.publish),
+            Err(fault) => {
+                tracing::error!(%fault, pattern = rule.pattern, "a room's schema can't be used");
+                (None, Access::Nobody)
+            }
+        };
         Self {
             pattern: segments(&rule.pattern),
             subscribe: rule.subscribe,
-            publish: rule.publish,
+            publish,
             presence: rule.presence.mode,
             max_members: rule.presence.max_members as usize,
             history,
             // Without history there is no place for a worker's output.
             worker: history && rule.delivery == Delivery::Worker,
+            schema,
         }
     }
 }
@@ -219,6 +238,19 @@ mod tests {
         assert!(rules.has_worker("worked.a") && !rules.has_worker("a"));
         assert!(!Rules::compile(&[worked], false).any_worker());
         assert!(!Rules::compile(&[], true).any_worker());
+    }
+
+    #[test]
+    fn a_schema_is_compiled_with_its_rule_and_one_that_cannot_be_used_lets_nobody_publish() {
+        let with = |schema: serde_json::Value| {
+            let mut rule = RoomRule::new("a");
+            rule.schema = serde_json::from_value(schema).unwrap();
+            Rules::compile(&[rule], true)
+        };
+        let good = with(serde_json::json!({"type": "string"}));
+        assert!(good.for_room("a").schema.is_some() && good.for_room("b").schema.is_none());
+        let bad = with(serde_json::json!({"$ref": "https://example.com"}));
+        assert_eq!(bad.for_room("a").publish, Access::Nobody);
     }
 
     #[test]

@@ -196,6 +196,8 @@ pub struct Refusal {
     pub message: Cow<'static, str>,
     /// When it may work.
     pub retry_after_ms: Option<u64>,
+    /// JSON Pointer to what a room's schema refuses, from the frame on.
+    pub pointer: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -206,6 +208,7 @@ impl Refusal {
             code,
             message: Cow::Borrowed(code.advice()),
             retry_after_ms: None,
+            pointer: None,
         }
     }
 }
@@ -217,6 +220,7 @@ impl From<Fault> for Refusal {
             code: fault.code,
             message: fault.message,
             retry_after_ms: None,
+            pointer: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The state machine of one connection, whatever its protocol and transport: who it is, which rooms it is in, and what
-//! becomes of each request. No IO: a request goes in, an [`Outcome`] comes out. `requests` asks the rules, `rates` counts.
+//! becomes of each request. No IO: a request goes in, an [`Outcome`] comes out. `requests` asks the rules, `data` a
+//! room's schema, `rates` counts.
 
 mod bucket;
+mod data;
 pub mod identity;
 mod rates;
 mod requests;
@@ -17,6 +19,7 @@ use crate::hub::CommandKind;
 use crate::names::{ConnectionId, RoomName, SessionSecret, UserId};
 use crate::protocol::{Command, ErrorCode, Refusal, Request, RequestId};
 use bucket::Bucket;
+pub use rates::EmptyFrame;
 use rates::byte_burst;
 
 /// One connection's session.

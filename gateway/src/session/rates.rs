@@ -6,7 +6,27 @@ use super::{Outcome, Session, Surroundings};
 use crate::config::Limits;
 use crate::protocol::{ErrorCode, Refusal, RequestId};
 
+/// What becomes of a frame that carries nothing: a ping, a pong, an empty fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EmptyFrame {
+    /// A ping is answered.
+    Fine,
+    /// Over the rate: it is passed over, as RFC 6455 §5.5.3 allows for pings before the latest.
+    TooMany,
+    /// Patience is worn out: the connection must close.
+    Flood,
+}
+
 impl Session {
+    /// Counts a frame that carries nothing. They cost no more than questions do, and are counted with them.
+    pub fn empty_frame(&mut self, around: &Surroundings<'_>) -> EmptyFrame {
+        match self.count_question(&None, around) {
+            Ok(()) => EmptyFrame::Fine,
+            Err(Outcome::Close(_)) => EmptyFrame::Flood,
+            Err(_) => EmptyFrame::TooMany,
+        }
+    }
+
     /// Counts a frame's bytes. The refusal stands for the whole frame.
     pub fn receive(
         &mut self,
@@ -91,6 +111,7 @@ impl Session {
             code,
             message,
             retry_after_ms: None,
+            pointer: None,
         };
         match code.blames_client() {
             true => self.fault(refusal, around),

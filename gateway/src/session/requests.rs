@@ -1,6 +1,6 @@
 //! What becomes of the requests that concern rooms and users: the rules are asked, and the hub gets what they allow.
 
-use super::{Membership, MembershipState, Outcome, Session, Surroundings};
+use super::{Membership, MembershipState, Outcome, Session, Surroundings, data};
 use crate::broker::DeduplicationKey;
 use crate::config::{Access, Channel};
 use crate::hub::CommandKind;
@@ -77,14 +77,14 @@ impl Session {
             return refused;
         }
         let user = self.publisher();
-        if !self.allows(
-            around
-                .channel
-                .rules
-                .for_user(room.as_str(), user.as_str())
-                .publish,
-        ) {
+        let rule = around.channel.rules.for_user(room.as_str(), user.as_str());
+        if !self.allows(rule.publish) {
             return self.refuse(id, ErrorCode::Forbidden, around);
+        }
+        if let Some(schema) = &rule.schema
+            && let Err(fault) = data::check(schema, &content.data)
+        {
+            return self.fault(data::refusal(id, fault), around);
         }
         if around.hub_full {
             return self.refuse(id, ErrorCode::Overloaded, around);

@@ -1,6 +1,8 @@
-//! From sockets to protocol frames and back: HTTP and the opening handshake, WebSocket frames, and the shards that own
+//! From sockets to protocol frames and back: whose they are, HTTP and the opening handshake, WebSocket frames, and the shards that own
 //! the connections.
 
+pub mod address;
 pub mod http;
+mod pace;
 pub mod shard;
 pub mod websocket;

@@ -222,7 +222,7 @@ pub(super) const BAD: &[(&str, &str)] = &[
     ),
     (
         "  authentication: {anonymous: Allow, allowedOrigins: [\"http://a/b\"]}",
-        "authentication.allowedOrigins[0]: \"http://a/b\": expected an origin such as https://app.example.com, without a path, or \"*\"",
+        "authentication.allowedOrigins[0]: \"http://a/b\": expected an origin such as https://app.example.com or https://*.example.com, without a path, \"null\" or \"*\"",
     ),
     (
         "  transports: {socketIo: {mode: Enabled}}",

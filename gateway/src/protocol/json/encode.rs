@@ -157,6 +157,9 @@ fn error(refusal: &Refusal) -> Vec<u8> {
     if let Some(milliseconds) = refusal.retry_after_ms {
         object.number("retry_after_ms", milliseconds);
     }
+    if let Some(pointer) = &refusal.pointer {
+        object.string("pointer", pointer);
+    }
     object.finish()
 }
 

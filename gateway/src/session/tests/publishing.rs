@@ -194,3 +194,74 @@ fn no_session_can_stand_for_a_user() {
         scope_of(Some(name), None, named("r", "m"))
     );
 }
+
+fn say(data: Payload) -> Command {
+    Command::Publish {
+        room: room("orders"),
+        content: Content {
+            event: None,
+            data,
+            message_id: None,
+        },
+        echo: true,
+    }
+}
+
+const ORDERS: &str = "rooms: [{match: orders, schema: {type: object, properties: {count: {type: integer}}}}, \
+                      {match: closed, publish: Nobody, schema: {type: object}}, {match: words, schema: {type: string}}]";
+
+#[test]
+fn data_that_does_not_fit_the_schema_is_refused_with_its_place_and_the_connection_stays() {
+    let mut scene = Scene::new(open(ORDERS));
+    let json = |text: &str| Payload::Json(text.into());
+    for (data, pointer) in [
+        (json(r#"{"count":"3"}"#), "/data/count"),
+        (json("7"), "/data"),
+        (Payload::Text("{}".into()), "/data"),
+        (Payload::Binary([1, 2].into()), "/data"),
+    ] {
+        let refusal = refusal(scene.ask(say(data)));
+        assert_eq!(refusal.code, ErrorCode::BadRequest);
+        assert_eq!(refusal.id, Some(RequestId::Number(1)));
+        assert_eq!(
+            refusal.pointer.as_deref(),
+            Some(pointer),
+            "{}",
+            refusal.message
+        );
+    }
+    hub(scene.ask(say(json(r#"{"count":3}"#))));
+}
+
+#[test]
+fn who_may_not_publish_is_told_nothing_of_the_schema() {
+    let mut scene = Scene::new(open(ORDERS));
+    let refused = refusal(scene.ask(publish("closed")));
+    assert_eq!(
+        (refused.code, refused.pointer),
+        (ErrorCode::Forbidden, None)
+    );
+}
+
+#[test]
+fn insistence_on_data_that_does_not_fit_ends_in_a_close() {
+    let limits = "limits: {messagesPerSecond: 100, messageBurst: 3}";
+    let mut scene = Scene::new(open(&format!("{limits}, {ORDERS}")));
+    for _ in 0..3 {
+        refusal(scene.ask(say(Payload::Json("7".into()))));
+    }
+    scene.now_ms = 30; // the rate has three more, patience as well
+    for _ in 0..3 {
+        refusal(scene.ask(say(Payload::Json("7".into()))));
+    }
+    let outcome = scene.ask(say(Payload::Json("7".into())));
+    assert!(matches!(outcome, Outcome::Close(ErrorCode::RateLimited)));
+}
+
+#[test]
+fn a_new_schema_holds_from_the_next_message_on() {
+    let mut scene = Scene::new(open("rooms: [{match: orders, schema: {type: string}}]"));
+    refusal(scene.ask(say(Payload::Json("7".into()))));
+    scene.channel = open("rooms: [{match: orders, schema: {type: integer}}]");
+    hub(scene.ask(say(Payload::Json("7".into()))));
+}

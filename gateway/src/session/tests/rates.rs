@@ -235,3 +235,25 @@ fn what_the_gateway_is_to_blame_for_costs_no_patience() {
         "the bucket is still full"
     );
 }
+
+#[test]
+fn frames_that_carry_nothing_are_counted_with_questions_and_a_flood_ends_in_a_close() {
+    let spec = "limits: {messagesPerSecond: 2, messageBurst: 2, roomsPerConnection: 4}";
+    let mut scene = Scene::new(open(spec));
+    let empty = |scene: &mut Scene| {
+        let around = Surroundings {
+            channel: &scene.channel,
+            now_ms: scene.now_ms,
+            hub_full: false,
+        };
+        scene.session.empty_frame(&around)
+    };
+    for _ in 0..10 {
+        assert_eq!(empty(&mut scene), EmptyFrame::Fine);
+    }
+    limited(scene.ask(Command::Ping));
+    assert_eq!(empty(&mut scene), EmptyFrame::TooMany);
+    assert_eq!(empty(&mut scene), EmptyFrame::Flood);
+    scene.now_ms = 1000;
+    assert_eq!(empty(&mut scene), EmptyFrame::Fine);
+}

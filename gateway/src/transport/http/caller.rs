@@ -13,6 +13,7 @@ use super::public::Public;
 use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{accept, admit, agreement, opening};
+use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::arrival::{Caller, Welcome};
 use crate::transport::websocket::handshake::Accepted;
 
@@ -47,8 +48,25 @@ impl Newcomer {
     }
 }
 
+impl Newcomer {
+    /// How many bytes a trusted proxy says of its client before the client's own, and who that is. `None` where that is
+    /// not clear yet, or broken: both are for HTTP proper.
+    fn announcement(&self, bytes: &[u8]) -> Option<(usize, SocketAddr)> {
+        if !self.public.policy().trusted.contain(self.peer.ip()) {
+            return Some((0, self.peer));
+        }
+        match proxy::parse(bytes) {
+            Start::Plain => Some((0, self.peer)),
+            Start::Header { length, source } => Some((length, source.unwrap_or(self.peer))),
+            Start::Partial | Start::Malformed => None,
+        }
+    }
+}
+
 impl Caller for Newcomer {
     fn hear(&mut self, bytes: &[u8]) -> Option<Welcome> {
+        let (announced, peer) = self.announcement(bytes)?;
+        let bytes = &bytes[announced..];
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let httparse::Status::Complete(length) = request.parse(bytes).ok()? else {
@@ -61,15 +79,17 @@ impl Caller for Newcomer {
         if uri.path() != self.public.socket_path {
             return None;
         }
-        let mut headers = header_map(request.headers)?;
-        let accepted = accept(&self.public, &Method::GET, uri.query(), &mut headers).ok()?;
+        let headers = header_map(request.headers)?;
+        let client = self.public.client(peer.ip(), &headers);
+        let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers).ok()?;
         // Last: a refused handshake is judged anew by HTTP proper, and must not count twice.
-        self.place = Some(admit(&self.public).ok()?);
+        let (place, seat) = admit(&self.public, client).ok()?;
+        self.place = Some(place);
         let response = response(&accepted);
         Some(Welcome {
             response,
-            length,
-            opening: opening(accepted, self.peer).ok()?,
+            length: announced + length,
+            opening: opening(accepted, client, seat).ok()?,
         })
     }
 

@@ -55,6 +55,9 @@ impl Door for PublicDoor {
         loop {
             return match self.listener.accept() {
                 Ok((socket, peer)) => {
+                    let Some(slot) = self.public.wait(slot, peer.ip()) else {
+                        return Knock::TurnedAway;
+                    };
                     let newcomer = Newcomer::new(Arc::clone(&self.public), peer, slot);
                     Knock::Came(socket, Box::new(newcomer))
                 }

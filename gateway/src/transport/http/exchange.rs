@@ -52,13 +52,14 @@ impl Exchange {
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> Response<Body> {
-        match upgrade(&self.public, self.peer, request) {
+        let client = self.public.client(self.peer.ip(), request.headers());
+        match upgrade(&self.public, client, request) {
             Ok((agreed, response)) => {
                 let mut slot = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
                 *slot = Some(agreed);
                 response
             }
-            Err(refusal) => self.public.refuse(self.peer, refusal),
+            Err(refusal) => self.public.refuse(client, refusal),
         }
     }
 }

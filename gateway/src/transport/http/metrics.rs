@@ -18,6 +18,14 @@ pub enum Reason {
     Rate,
     /// Over `limits.connectionsPerGateway` or the file limit.
     Full,
+    /// Over `limits.connectsPerSecondPerAddress`.
+    AddressRate,
+    /// Over `limits.connectionsPerAddress`.
+    AddressFull,
+    /// Too many sockets of one address wait to be heard.
+    AddressWaiting,
+    /// After many refused tokens of the same address.
+    Backoff,
     /// Not GET.
     Method,
     /// Does not ask for a WebSocket, or not properly.
@@ -46,11 +54,15 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Starting,
         Self::Draining,
         Self::Rate,
         Self::Full,
+        Self::AddressRate,
+        Self::AddressFull,
+        Self::AddressWaiting,
+        Self::Backoff,
         Self::Method,
         Self::Upgrade,
         Self::Version,
@@ -73,6 +85,10 @@ impl Reason {
             Self::Draining => "draining",
             Self::Rate => "rate",
             Self::Full => "full",
+            Self::AddressRate => "address_rate",
+            Self::AddressFull => "address_full",
+            Self::AddressWaiting => "address_waiting",
+            Self::Backoff => "backoff",
             Self::Method => "method",
             Self::Upgrade => "upgrade",
             Self::Version => "version",

@@ -3,11 +3,12 @@
 //! A connection's way: a shard accepts it through `door` and hears its first bytes by `caller`. A
 //! handshake that is let in stays there. Anything else comes to [`server`] (`rewind`): `exchange`
 //! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, and
-//! everything else that the port serves is `console`.
+//! everything else that the port serves is `console`. [`cors`] is for what pages ask for otherwise.
 
 mod admission;
 mod caller;
 mod console;
+pub mod cors;
 mod door;
 mod exchange;
 mod file_limit;

@@ -4,8 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use crate::config::Channel;
 use crate::protocol::{Handshake, PROTOCOLS};
+use crate::transport::address::network::Networks;
 use crate::transport::websocket::handshake::{Config, Subprotocol};
-use crate::transport::websocket::origin::Origin;
+use crate::transport::websocket::origin::Origins;
 
 /// The protocols as the handshake needs them, in the order of [`PROTOCOLS`].
 static SUBPROTOCOLS: LazyLock<Vec<Subprotocol>> = LazyLock::new(|| {
@@ -28,20 +29,17 @@ static SUBPROTOCOLS: LazyLock<Vec<Subprotocol>> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) channel: Arc<Channel>,
-    origins: Vec<Origin>,
-    /// `"*"` stands among the allowed origins.
-    pub(super) any_origin: bool,
+    pub(super) origins: Origins,
+    /// Networks of the proxies that are believed.
+    pub(super) trusted: Networks,
 }
 
 impl Policy {
     pub(super) fn compile(channel: Arc<Channel>) -> Self {
-        let allowed = &channel.allowed_origins;
+        let allowed = channel.allowed_origins.iter().map(String::as_str);
         Self {
-            any_origin: allowed.iter().any(|origin| origin == "*"),
-            origins: allowed
-                .iter()
-                .filter_map(|text| Origin::parse(text))
-                .collect(),
+            origins: Origins::compile(allowed),
+            trusted: Networks::compile(&channel.trusted_proxies),
             channel,
         }
     }

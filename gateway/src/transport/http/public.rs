@@ -1,6 +1,6 @@
 //! What all connections of the public port share.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::Response;
+use http::header::{HeaderMap, HeaderName};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::admission::Admission;
@@ -16,9 +17,11 @@ use super::console;
 use super::metrics::{HttpMetrics, Reason};
 use super::policy::Policy;
 use super::refusal::Refusal;
-use super::slots::Slots;
+use super::slots::{self, Slot, Slots};
 use crate::config::Channel;
 use crate::drain::Lifecycle;
+use crate::transport::address::addresses::Addresses;
+use crate::transport::address::forwarded;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Shards};
 
@@ -64,6 +67,10 @@ pub struct Public {
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) admission: Admission,
     pub(super) slots: Slots,
+    /// What each client address uses and did.
+    pub(super) addresses: Arc<Addresses>,
+    /// Sockets of each address that are not WebSockets yet.
+    waiting: Arc<Addresses>,
     pub(super) home: Arc<dyn Home>,
     live: Arc<ArcSwap<Policy>>,
     metrics: Arc<HttpMetrics>,
@@ -92,6 +99,8 @@ impl Public {
             lifecycle,
             admission: Admission::new(file_limit),
             slots: Slots::new(file_limit),
+            addresses: Arc::default(),
+            waiting: Arc::default(),
             home,
             live,
             metrics: Arc::default(),
@@ -135,13 +144,40 @@ impl Public {
         self.live.load()
     }
 
+    /// Who `peer`, a socket's other end, speaks for in a request with these headers.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+        let policy = self.policy();
+        if !policy.trusted.contain(peer) {
+            return peer; // as it is almost always where nobody is trusted
+        }
+        let values = headers.get_all(X_FORWARDED_FOR).iter();
+        let values: Vec<&str> = values.map(|value| value.to_str().unwrap_or("")).collect();
+        forwarded::client(peer, values.into_iter(), &policy.trusted)
+    }
+
+    /// Gives a socket that was just accepted its slot, unless too many of its address wait to be heard already: one
+    /// address must not take the slots of all others. A trusted proxy speaks for many.
+    pub(super) fn wait(&self, slot: Slot, peer: IpAddr) -> Option<Slot> {
+        if self.policy().trusted.contain(peer) {
+            return Some(slot);
+        }
+        match self.waiting.sit(peer, slots::OF_ONE_ADDRESS) {
+            Some(seat) => Some(slot.taken_by(seat)),
+            None => {
+                self.give_up(SocketAddr::new(peer, 0), Reason::AddressWaiting);
+                None
+            }
+        }
+    }
+
     /// Counts a refusal, logs it now and then, and gives its answer.
-    pub(super) fn refuse(&self, peer: SocketAddr, refusal: Refusal) -> Response<Body> {
+    pub(super) fn refuse(&self, client: IpAddr, refusal: Refusal) -> Response<Body> {
         if let Some(count) = self.metrics.refuse(refusal.reason, Instant::now()) {
             tracing::info!(
                 reason = refusal.reason.as_str(),
                 status = refusal.status().as_u16(),
-                %peer,
+                %client,
                 count,
                 "handshake refused: {}",
                 refusal.body()

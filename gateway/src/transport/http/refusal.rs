@@ -8,6 +8,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTE
 use http::{Response, StatusCode};
 
 use super::metrics::Reason;
+use crate::transport::address::addresses::TooMany;
 use crate::transport::websocket::handshake::Refused;
 
 /// An answer other than 101, and why it is given.
@@ -66,6 +67,34 @@ impl Refusal {
     pub(super) fn full() -> Self {
         let body = "this gateway has as many connections as it may: try again later";
         Self::unavailable(Reason::Full, body, rand::random_range(5..=15))
+    }
+
+    /// One address is over a limit of its own (RFC 6585 §4). Spread, as many may share an address.
+    fn too_many(reason: Reason, body: &'static str, retry_after: u64) -> Self {
+        Self::new(reason, StatusCode::TOO_MANY_REQUESTS, body)
+            .with(RETRY_AFTER, retry_after.into())
+            .with(CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    /// An address is over its limits.
+    pub(super) fn address(why: TooMany) -> Self {
+        match why {
+            TooMany::Handshakes(wait) => {
+                let body = "too many handshakes from this address: try again later";
+                let seconds = wait.as_secs() + rand::random_range(1..=3);
+                Self::too_many(Reason::AddressRate, body, seconds)
+            }
+            TooMany::Connections => {
+                let body = "this address has as many connections as it may: try again later";
+                Self::too_many(Reason::AddressFull, body, rand::random_range(5..=15))
+            }
+        }
+    }
+
+    /// Tokens of this address were refused so often that the next one has to wait.
+    pub(super) fn backoff(wait: Duration) -> Self {
+        let body = "too many refused tokens from this address: try again later";
+        Self::too_many(Reason::Backoff, body, wait.as_secs() + 1)
     }
 
     /// A token came, and no token can be right (RFC 6750 §3.1).
@@ -144,6 +173,22 @@ mod tests {
         ] {
             let response = refusal.into_response();
             assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()[CONNECTION], "close");
+            let retry_after = response.headers()[RETRY_AFTER].to_str().unwrap();
+            assert!(seconds.contains(&retry_after.parse().unwrap()));
+        }
+    }
+
+    #[test]
+    fn an_address_over_its_limits_is_told_so_and_when_to_come_back() {
+        let second = Duration::from_secs(1);
+        for (refusal, seconds) in [
+            (Refusal::address(TooMany::Handshakes(second)), 2..=4),
+            (Refusal::address(TooMany::Connections), 5..=15),
+            (Refusal::backoff(8 * second), 9..=9),
+        ] {
+            let response = refusal.into_response();
+            assert_eq!(response.status(), 429);
             assert_eq!(response.headers()[CONNECTION], "close");
             let retry_after = response.headers()[RETRY_AFTER].to_str().unwrap();
             assert!(seconds.contains(&retry_after.parse().unwrap()));

@@ -20,6 +20,7 @@ use super::public::Public;
 use super::rewind::Rewind;
 use super::slots::Slot;
 use super::upgrade::Agreed;
+use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::handle::NewConnection;
 
 /// Connections that the kernel keeps for a moment: who reconnects after a rollout comes at once.
@@ -107,12 +108,54 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
             tokio::spawn(async move {
                 // The request may be here in full. An answer that can't be written at once is lost
                 // where the parser ends the connection with it, as it does for headers over bound.
-                if stream.writable().await.is_ok() {
+                if stream.writable().await.is_ok()
+                    && let Some((stream, heard, peer)) =
+                        introduce(&public, stream, heard, peer).await
+                {
                     converse(public, Rewind::new(stream, heard), peer, slot).await;
                 }
             });
         }
         Err(error) => tracing::warn!(%error, %peer, "a socket can't be watched"),
+    }
+}
+
+/// Reads what a trusted proxy says of its client before the client's own bytes, and takes that off. Gives the other end
+/// of the conversation; `None` where the proxy makes no sense, or says nothing.
+async fn introduce(
+    public: &Public,
+    mut stream: TcpStream,
+    mut heard: Vec<u8>,
+    peer: SocketAddr,
+) -> Option<(TcpStream, Vec<u8>, SocketAddr)> {
+    if !public.policy().trusted.contain(peer.ip()) {
+        return Some((stream, heard, peer));
+    }
+    let read = async {
+        loop {
+            match proxy::parse(&heard) {
+                Start::Plain => return Ok(Some(peer)),
+                Start::Header { length, source } => {
+                    heard.drain(..length);
+                    return Ok(Some(source.unwrap_or(peer)));
+                }
+                Start::Malformed => return Err(Reason::Malformed),
+                Start::Partial => match stream.read_buf(&mut heard).await {
+                    Ok(0) | Err(_) => return Ok(None),
+                    Ok(_) => {}
+                },
+            }
+        }
+    };
+    match timeout(HEADERS_WITHIN, read)
+        .await
+        .unwrap_or(Err(Reason::Timeout))
+    {
+        Ok(client) => client.map(|client| (stream, heard, client)),
+        Err(reason) => {
+            public.give_up(peer, reason);
+            None
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::admission::RESERVED_FILES;
+use crate::transport::address::addresses::Seat;
 
 /// HTTP connections at once, where there are files enough.
 const MOST: usize = 4096;
@@ -12,6 +13,9 @@ const MOST: usize = 4096;
 /// HTTP connections that there are files for in any case: of the reserved ones, less what the
 /// process itself needs.
 const ALWAYS: usize = RESERVED_FILES - 128;
+
+/// HTTP connections of one address at once. Who sends its handshake without delay hardly ever holds one.
+pub(super) const OF_ONE_ADDRESS: u32 = MOST as u32 / 4;
 
 /// Slots for HTTP connections.
 pub(super) struct Slots {
@@ -28,7 +32,12 @@ struct Open {
 }
 
 /// The slot of one connection; free when dropped.
-pub(super) struct Slot(Arc<Open>);
+pub(super) struct Slot {
+    open: Arc<Open>,
+    /// The connection's place among those of its address.
+    #[expect(dead_code, reason = "it is held to be dropped")]
+    seat: Seat,
+}
 
 impl Slots {
     /// Slots of a process that may open `file_limit` files.
@@ -63,16 +72,27 @@ impl Slots {
         };
         let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
         self.open.count.fetch_update(set, fetch, next).ok()?;
-        Some(Slot(Arc::clone(&self.open)))
+        Some(Slot {
+            open: Arc::clone(&self.open),
+            seat: Seat::default(),
+        })
+    }
+}
+
+impl Slot {
+    /// The same slot, which ends with a seat.
+    pub(super) fn taken_by(mut self, seat: Seat) -> Self {
+        self.seat = seat;
+        self
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::SeqCst);
-        if self.0.wanted.load(Ordering::SeqCst)
-            && self.0.wanted.swap(false, Ordering::SeqCst)
-            && let Some(tell) = self.0.freed.get()
+        self.open.count.fetch_sub(1, Ordering::SeqCst);
+        if self.open.wanted.load(Ordering::SeqCst)
+            && self.open.wanted.swap(false, Ordering::SeqCst)
+            && let Some(tell) = self.open.freed.get()
         {
             tell();
         }

@@ -1,5 +1,6 @@
 //! The port as a whole, over loopback.
 
+mod addresses;
 mod caller;
 mod console;
 mod handshakes;

@@ -1,19 +1,21 @@
 //! Deciding about an opening handshake: 101 and what the shard needs to know, or a refusal.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::body::Body;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 
 use super::admission::Place;
+use super::metrics::Reason;
 use super::public::Public;
 use super::refusal::Refusal;
 use crate::drain::Phase;
 use crate::names::RoomName;
 use crate::protocol::{Handshake, ProtocolIndex};
+use crate::transport::address::addresses::Seat;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 
@@ -28,13 +30,19 @@ pub(super) struct Agreed {
 /// Judges a request for the channel's WebSocket.
 pub(super) fn upgrade(
     public: &Public,
-    peer: SocketAddr,
+    client: IpAddr,
     request: Request<hyper::body::Incoming>,
 ) -> Result<(Agreed, Response<Body>), Refusal> {
-    let place = admit(public)?;
-    let (mut request, body) = request.into_parts();
+    let (request, body) = request.into_parts();
+    let (place, seat) = admit(public, client)?;
     let query = request.uri.query();
-    let accepted = accept(public, &request.method, query, &mut request.headers)?;
+    let accepted = accept(public, client, &request.method, query, &request.headers);
+    if let Err(refusal) = &accepted
+        && refusal.reason == Reason::InvalidToken
+    {
+        public.addresses.failed(client, Instant::now());
+    }
+    let accepted = accepted?;
     if request.version < Version::HTTP_11 {
         // RFC 6455 §4.2.1 item 1; an older proxy would not pass the rest on.
         return Err(Refusal::not_upgradable("a WebSocket needs HTTP/1.1"));
@@ -45,13 +53,13 @@ pub(super) fn upgrade(
         return Err(Refusal::not_upgradable(body));
     }
     let response = switching_protocols(&accepted);
-    let opening = opening(accepted, peer)?;
+    let opening = opening(accepted, client, seat)?;
     Ok((Agreed { opening, place }, response))
 }
 
 /// Gives a handshake a place, or says why there is none. Before anything else: what comes in a
 /// flood must cost next to nothing.
-pub(super) fn admit(public: &Public) -> Result<Place, Refusal> {
+pub(super) fn admit(public: &Public, client: IpAddr) -> Result<(Place, Seat), Refusal> {
     match public.lifecycle.phase() {
         Phase::Starting => return Err(Refusal::starting()),
         Phase::Serving => {}
@@ -59,29 +67,39 @@ pub(super) fn admit(public: &Public) -> Result<Place, Refusal> {
     }
     let limits = &public.policy().channel.limits;
     let connections = public.home.connections();
-    public.admission.admit(limits, connections, Instant::now())
+    let now = Instant::now();
+    let addresses = &public.addresses;
+    // The address is asked first: who floods must not use up the rate of all. It is counted last: who finds no place
+    // must not use up its own.
+    addresses
+        .check(client, limits.address, now)
+        .map_err(Refusal::address)?;
+    let place = public.admission.admit(limits, connections, now)?;
+    let seat = addresses.admit(client, limits.address, now);
+    Ok((place, seat.map_err(Refusal::address)?))
 }
 
-/// Reads a handshake, or says what is wrong with it.
+/// Reads a handshake, or says what is wrong with it. A token of an address that has sent many bad ones has to wait.
 pub(super) fn accept(
     public: &Public,
+    client: IpAddr,
     method: &Method,
     query: Option<&str>,
-    headers: &mut HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<Accepted, Refusal> {
     let policy = public.policy();
-    if policy.any_origin {
-        headers.remove(header::ORIGIN);
-    }
     let accepted = handshake::accept(method, query, headers, &policy.handshake())?;
     if accepted.token.is_some() {
+        if let Some(wait) = public.addresses.wait(client, Instant::now()) {
+            return Err(Refusal::backoff(wait));
+        }
         return Err(Refusal::invalid_token());
     }
     Ok(accepted)
 }
 
 /// What a shard needs to know of a handshake.
-pub(super) fn opening(accepted: Accepted, peer: SocketAddr) -> Result<Opening, Refusal> {
+pub(super) fn opening(accepted: Accepted, client: IpAddr, seat: Seat) -> Result<Opening, Refusal> {
     let room = accepted.room.as_deref().map(RoomName::parse).transpose();
     // The handshake checked both already: what it lets through fits these types.
     let room = room.map_err(|_| Refusal::not_upgradable("room is not a room's name"))?;
@@ -96,7 +114,8 @@ pub(super) fn opening(accepted: Accepted, peer: SocketAddr) -> Result<Opening, R
         },
         info: name.map(|name| serde_json::json!({ "name": name }).to_string().into()),
         deflate: accepted.deflate.map(|deflate| deflate.server_window_bits),
-        peer: peer.ip(),
+        client,
+        seat,
     })
 }
 

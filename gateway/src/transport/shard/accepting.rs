@@ -35,6 +35,8 @@ pub trait Door: Send + Sync {
 pub enum Knock {
     /// A newcomer.
     Came(mio::net::TcpStream, Box<dyn Caller>),
+    /// One that was not let in; others may wait.
+    TurnedAway,
     /// Nobody, any more.
     Nobody,
     /// It stays shut until [`super::Shards::resume`].
@@ -81,6 +83,7 @@ impl Shard {
             };
             match accepting.door.answer() {
                 Knock::Came(socket, caller) => self.admit(socket, caller),
+                Knock::TurnedAway => {}
                 Knock::Nobody => break,
                 Knock::Full => return self.watch_door(false),
                 Knock::Failed => {

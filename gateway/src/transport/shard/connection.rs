@@ -9,6 +9,7 @@ use super::backlog::{Backlog, Chunk, QueueMemory};
 use super::encoding::Encoding;
 use crate::protocol::Handshake;
 use crate::session::Session;
+use crate::transport::address::addresses::Seat;
 use crate::transport::websocket::reader::Reader;
 
 /// One connection. Kept small: an idle one is mostly this.
@@ -27,6 +28,8 @@ pub struct Connection {
     pub reader: Reader,
     /// Who it is and what it may do.
     pub session: Box<Session>,
+    /// Its place among the connections of its client's address.
+    pub seat: Seat,
     /// What the handshake said, where the protocol needs it later.
     pub handshake: Option<Box<Handshake>>,
     /// Tick of the last sign of life.

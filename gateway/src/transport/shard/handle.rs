@@ -15,6 +15,7 @@ use super::thinning::{Thinning, shares};
 use crate::config::Channel;
 use crate::metrics::ShardMetrics;
 use crate::protocol::{Handshake, ProtocolIndex};
+use crate::transport::address::addresses::Seat;
 
 /// How long a configuration waits for shards that have not taken it.
 const CONFIGURED: Duration = Duration::from_secs(5);
@@ -42,7 +43,9 @@ pub struct Opening {
     /// The server's window bits, where permessage-deflate was agreed on.
     pub deflate: Option<u8>,
     /// The client's address.
-    pub peer: IpAddr,
+    pub client: IpAddr,
+    /// Its place among the connections of that address.
+    pub seat: Seat,
 }
 
 /// All shards of the gateway.

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use mio::{Interest, Token};
 
@@ -13,7 +14,7 @@ use super::handle::{NewConnection, Opening};
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
 use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
-use crate::session::{Outcome, Session, Surroundings};
+use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
 use crate::transport::websocket::frame::{self, Opcode};
 use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader};
 
@@ -49,14 +50,16 @@ impl Shard {
             tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
             return;
         }
-        let connection = self.connection(socket, &opening);
+        let client = opening.client;
+        let protocol = Encoding {
+            protocol: opening.protocol,
+            window: 0,
+        };
+        let first = protocol.protocol().first_request(&opening.handshake);
+        let connection = self.connection(socket, opening);
         let identified = matches!(connection.state, State::Open);
         let connection_id = connection.session.connection();
-        tracing::debug!(%connection_id, peer = %opening.peer, "connection opened");
-        let first = connection
-            .encoding
-            .protocol()
-            .first_request(&opening.handshake);
+        tracing::debug!(%connection_id, %client, "connection opened");
         let slot = self.connections.insert(connection) as u32;
         self.count();
         self.metrics.connections.set(self.connections.len() as u64);
@@ -77,7 +80,7 @@ impl Shard {
         self.flush_out(); // what the socket has already raises an event as soon as it is watched
     }
 
-    fn connection(&mut self, socket: mio::net::TcpStream, opening: &Opening) -> Connection {
+    fn connection(&mut self, socket: mio::net::TcpStream, opening: Opening) -> Connection {
         let now = self.wheel.now();
         let session = Session::new(opening.info.clone(), &self.channel, self.now_ms());
         let state = match session.is_identified() {
@@ -98,6 +101,7 @@ impl Shard {
             backlog: None,
             reader: Reader::new(),
             session: Box::new(session),
+            seat: opening.seat,
             handshake: handshake.room.is_some().then(|| handshake.clone().into()),
             heard: now,
             pinged: false,
@@ -183,16 +187,24 @@ impl Shard {
         if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
             return ControlFlow::Continue(());
         }
-        // A message that is complete ends the time that the next one may take.
-        connection.receiving_since = None;
+        if matches!(event, Event::Text(_) | Event::Binary(_)) {
+            // A message that is complete ends the time that the next one may take. What stands between its fragments
+            // does not: pings would keep a message unfinished for ever.
+            connection.receiving_since = None;
+        }
         match event {
             Event::Text(text) => self.frame(slot, Frame::Text(text), text.len()),
             Event::Binary(bytes) => self.frame(slot, Frame::Binary(bytes), bytes.len()),
             Event::Ping(payload) => {
-                self.open_out(slot);
-                frame::encode(Opcode::Pong, false, payload, &mut self.out);
+                if self.counts(slot) {
+                    self.open_out(slot);
+                    frame::encode(Opcode::Pong, false, payload, &mut self.out);
+                }
             }
-            Event::Pong(_) | Event::Close { .. } => {}
+            Event::Pong(_) | Event::Empty => {
+                self.counts(slot);
+            }
+            Event::Close { .. } => {}
         }
         match self
             .connections
@@ -240,6 +252,26 @@ impl Shard {
         }
     }
 
+    /// Counts a frame that carries nothing. Whether it is to be answered; a flood of them closes the connection.
+    fn counts(&mut self, slot: u32) -> bool {
+        let around = Surroundings {
+            channel: &self.channel,
+            now_ms: self.now_ms(),
+            hub_full: false,
+        };
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return false;
+        };
+        match connection.session.empty_frame(&around) {
+            EmptyFrame::Fine => true,
+            EmptyFrame::TooMany => false,
+            EmptyFrame::Flood => {
+                self.close(slot, ErrorCode::RateLimited);
+                false
+            }
+        }
+    }
+
     /// Lets the session decide on a request that no frame carried.
     fn request(&mut self, slot: u32, request: Request) {
         let around = Surroundings {
@@ -279,9 +311,21 @@ impl Shard {
                 self.ack(slot, id.as_ref(), AckBody::Connected(&greeting));
             }
             Outcome::Pong(id) => self.reply(slot, &Reply::Pong { id: id.as_ref() }),
-            Outcome::Refused(refusal) => self.refuse(slot, &refusal),
+            Outcome::Refused(refusal) => {
+                let waits = refusal.code == ErrorCode::InvalidToken && self.failed(slot);
+                self.refuse(slot, &refusal);
+                if waits {
+                    self.close(slot, ErrorCode::RateLimited);
+                }
+            }
             Outcome::Close(code) => self.close(slot, code),
         }
+    }
+
+    /// Counts a refused token against the client's address. Whether that has sent too many.
+    fn failed(&self, slot: u32) -> bool {
+        let connection = self.connections.get(slot as usize);
+        connection.is_some_and(|connection| connection.seat.failed(Instant::now()).is_some())
     }
 
     /// Sends something of a connection to the hub, with the rest of the turn.

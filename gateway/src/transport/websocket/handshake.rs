@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use sha1::{Digest, Sha1};
 
 use super::negotiate::{Negotiated, negotiate};
-use super::origin::Origin;
+use super::origin::{Origin, Origins};
 use super::query::Query;
 
 /// What a key is completed with before it is hashed (RFC 6455 §1.3).
@@ -41,8 +41,8 @@ pub struct Subprotocol {
 pub struct Config<'a> {
     /// The protocols there are; the first is spoken where a client asks for none. Not empty.
     pub protocols: &'a [Subprotocol],
-    /// Which origins may connect; none: those of the request's own host.
-    pub allowed_origins: &'a [Origin],
+    /// Which origins may connect.
+    pub allowed_origins: &'a Origins,
     /// Whether `?token=` is accepted.
     pub query_token: bool,
     /// Whether permessage-deflate is negotiated with clients that offer it.
@@ -115,7 +115,7 @@ pub fn accept(
 ) -> Result<Accepted, Refused> {
     check_upgrade(method, headers)?;
     let accept_key = accept_key(headers)?;
-    check_origin(headers, config.allowed_origins)?;
+    let page = check_origin(headers, config.allowed_origins)?;
     let query = Query::parse(query.unwrap_or_default())
         .map_err(|error| Refused::bad_request("query", error.to_string()))?;
     let offers = Offers::of(headers, config.protocols)?;
@@ -132,7 +132,14 @@ pub fn accept(
                     as the subprotocol bearer.TOKEN, or in the first message";
         return Err(Refused::bad_request("token", body));
     }
+    let by_query = query.token.is_some();
     let token = one_token([offers.token, authorization(headers)?, query.token])?;
+    if by_query && page == Page::Unknown {
+        // Whoever follows a link sends its query: without an Origin nobody says that it was not a page that made them.
+        let body = "a token in the query needs the header Origin: without one, send the token as the header \
+                    Authorization: Bearer TOKEN, as the subprotocol bearer.TOKEN, or in the first message";
+        return Err(Refused::new(StatusCode::FORBIDDEN, "origin", body));
+    }
     let extensions = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
     let deflate = match config.compression {
         true => negotiate(extensions.filter_map(|value| value.to_str().ok())),
@@ -212,31 +219,35 @@ fn accept_key(headers: &HeaderMap) -> Result<String, Refused> {
     ))
 }
 
-fn check_origin(headers: &HeaderMap, allowed: &[Origin]) -> Result<(), Refused> {
+/// What is known of the page that a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// There is an `Origin`, and it may connect.
+    Allowed,
+    /// There is none: no browser sent this, or one that does not say.
+    Unknown,
+}
+
+fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<Page, Refused> {
     let refused = |body| Err(Refused::new(StatusCode::FORBIDDEN, "origin", body));
     let origin = match single(headers, header::ORIGIN) {
         // Only browsers send one, and only their users can be tricked by a page (RFC 6455 §10.2).
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(Page::Unknown),
+        _ if allowed.any() => return Ok(Page::Allowed),
         Ok(Some(text)) => Origin::parse(text),
         Err(Unusable) => None,
     };
     let Some(origin) = origin else {
         return refused("the header Origin must be null or scheme://host[:port], once");
     };
-    if !allowed.is_empty() {
-        return match allowed.contains(&origin) {
-            true => Ok(()),
-            false => {
-                refused("pages of this origin may not connect: it is not among the allowed origins")
-            }
-        };
+    let host = single(headers, header::HOST).ok().flatten();
+    if allowed.allow(&origin, host) {
+        return Ok(Page::Allowed);
     }
-    match single(headers, header::HOST) {
-        Ok(Some(host)) if origin.is_host(host) => Ok(()),
-        _ => {
-            refused("pages of this origin may not connect: its host and port are not this server's")
-        }
-    }
+    refused(match allowed.is_list() {
+        true => "pages of this origin may not connect: it is not among the allowed origins",
+        false => "pages of this origin may not connect: its host and port are not this server's",
+    })
 }
 
 /// What `Sec-WebSocket-Protocol` offers.

@@ -55,6 +55,103 @@ impl Origin {
     }
 }
 
+/// Which origins may connect: what `spec.authentication.allowedOrigins` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// `*` is listed: pages of any origin may connect, `null` included.
+    any: bool,
+    /// Something is listed, so that the request's own host does not count.
+    list: bool,
+    listed: Vec<Listed>,
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Listed {
+    /// This origin and no other.
+    Exactly(Origin),
+    /// The subdomains of a host, however deep; not the host itself.
+    Subdomains {
+        scheme: String,
+        /// The host with a dot before it, in lower case.
+        suffix: String,
+        port: Option<u16>,
+    },
+}
+
+impl Origins {
+    /// Reads a list: `*`, `null`, `scheme://host[:port]`, or `scheme://*.host[:port]`. What is none of these allows
+    /// nothing; a manifest that holds it was refused before.
+    pub fn compile<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut origins = Self::default();
+        for text in texts {
+            origins.list = true; // also where it is not understood: that must not open the door to the own host
+            match text {
+                "*" => origins.any = true,
+                _ => origins.listed.extend(Listed::parse(text)),
+            }
+        }
+        origins
+    }
+
+    /// Whether pages of `origin` may connect to `host`, the request's header of that name.
+    pub fn allow(&self, origin: &Origin, host: Option<&str>) -> bool {
+        self.any
+            || match self.list {
+                true => self.listed.iter().any(|listed| listed.covers(origin)),
+                false => host.is_some_and(|host| origin.is_host(host)),
+            }
+    }
+
+    /// Whether any page may connect.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+
+    /// Whether there is a list, so that the request's own host does not count.
+    pub fn is_list(&self) -> bool {
+        self.list
+    }
+}
+
+impl Listed {
+    fn parse(text: &str) -> Option<Self> {
+        let Some((scheme, host)) = text.split_once("://*.") else {
+            return Origin::parse(text).map(Self::Exactly);
+        };
+        match Origin::parse(&format!("{scheme}://{host}"))? {
+            Origin::Tuple { scheme, host, port } => Some(Self::Subdomains {
+                scheme,
+                suffix: format!(".{host}"),
+                port,
+            }),
+            _ => None,
+        }
+    }
+
+    fn covers(&self, origin: &Origin) -> bool {
+        match (self, origin) {
+            (Self::Exactly(listed), origin) => listed == origin,
+            (
+                Self::Subdomains {
+                    scheme,
+                    suffix,
+                    port,
+                },
+                Origin::Tuple {
+                    scheme: of,
+                    host,
+                    port: at,
+                },
+            ) => {
+                let below = host.strip_suffix(suffix.as_str());
+                scheme == of && port == at && below.is_some_and(|label| !label.is_empty())
+            }
+            _ => false,
+        }
+    }
+}
+
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" | "ws" => Some(80),

@@ -22,6 +22,8 @@ pub enum Event<'a> {
     Ping(&'a [u8]),
     /// The answer to a ping, or unasked (RFC 6455 §5.5.3).
     Pong(&'a [u8]),
+    /// A fragment without payload that does not end its message: allowed, and good for nothing but to keep us busy.
+    Empty,
     /// The client closes: answer with a close frame; nothing is read after it (RFC 6455 §5.5.1).
     Close {
         /// The code, a valid one; `None` where the frame had no payload.
@@ -318,7 +320,10 @@ impl Reader {
             return Ok(ControlFlow::Continue(()));
         }
         let Some(message) = partial.message.take_if(|_| fin) else {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(match frame.len {
+                0 => sink(Event::Empty),
+                _ => ControlFlow::Continue(()),
+            });
         };
         self.release();
         deliver(message.text, message.compressed, message.data(), ctx, sink)

@@ -16,15 +16,17 @@ pub enum Got {
     Close(Option<u16>, String),
 }
 
-impl From<Event<'_>> for Got {
-    fn from(event: Event<'_>) -> Self {
-        match event {
+impl Got {
+    /// An event with content; `None` for a fragment without any.
+    pub fn of(event: Event<'_>) -> Option<Self> {
+        Some(match event {
             Event::Text(text) => Self::Text(text.to_owned()),
             Event::Binary(data) => Self::Binary(data.to_owned()),
             Event::Ping(data) => Self::Ping(data.to_owned()),
             Event::Pong(data) => Self::Pong(data.to_owned()),
             Event::Close { code, reason } => Self::Close(code, reason.to_owned()),
-        }
+            Event::Empty => return None,
+        })
     }
 }
 
@@ -56,6 +58,8 @@ pub struct Connection {
     pub max_message: usize,
     pub inflater: Option<Inflater>,
     pub got: Vec<Got>,
+    /// Fragments without content.
+    pub empty: usize,
 }
 
 impl Connection {
@@ -67,6 +71,7 @@ impl Connection {
             max_message: 200_000,
             inflater: None,
             got: Vec::new(),
+            empty: 0,
         }
     }
 
@@ -85,7 +90,10 @@ impl Connection {
         };
         self.reader
             .read(&mut input.to_vec(), &mut ctx, &mut |event| {
-                self.got.push(event.into());
+                match Got::of(event) {
+                    Some(got) => self.got.push(got),
+                    None => self.empty += 1,
+                }
                 ControlFlow::Continue(())
             })
     }

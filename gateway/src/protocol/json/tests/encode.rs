@@ -275,10 +275,11 @@ fn an_error_has_code_and_message_and_what_else_is_known() {
         code: ErrorCode::RateLimited,
         message: "\"wait\"\n".into(),
         retry_after_ms: Some(50),
+        pointer: Some("/data/a\"b".into()),
     };
     assert_eq!(
         text(&Reply::Error(&refusal)),
-        r#"{"type":"error","id":"4","code":"rate_limited","message":"\"wait\"\n","retry_after_ms":50}"#
+        r#"{"type":"error","id":"4","code":"rate_limited","message":"\"wait\"\n","retry_after_ms":50,"pointer":"/data/a\"b"}"#
     );
 }
 

@@ -87,3 +87,30 @@ async fn whatever_is_no_whole_accepted_handshake_is_for_http_proper_and_counts_n
     port.lifecycle.enter(Phase::Draining);
     assert!(hear(&port, whole.as_bytes()).is_none(), "draining");
 }
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_of_its_client_is_taken_off_and_believed() {
+    let port = Port::open("    trustedProxies: [\"192.0.2.0/24\"]\n").await;
+    let mut announced = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    announced.extend([203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x67, 0, 80]);
+    let handshake = request(START, "");
+    let bytes = [&announced, handshake.as_bytes(), b"frames"].concat();
+    let welcome = hear(&port, &bytes).unwrap();
+    assert_eq!(&bytes[welcome.length..], b"frames");
+    assert_eq!(welcome.opening.client.to_string(), "203.0.113.9");
+
+    let forwarded = request(START, "X-Forwarded-For: 6.6.6.6, 203.0.113.7\r\n");
+    let welcome = hear(&port, forwarded.as_bytes()).unwrap();
+    assert_eq!(welcome.opening.client.to_string(), "203.0.113.7");
+
+    for cut in [5, announced.len() - 1] {
+        assert!(
+            hear(&port, &announced[..cut]).is_none(),
+            "HTTP proper waits for the rest"
+        );
+    }
+    let untrusting = Port::open("").await;
+    assert!(hear(&untrusting, &bytes).is_none());
+    let welcome = hear(&untrusting, forwarded.as_bytes()).unwrap();
+    assert_eq!(welcome.opening.client.to_string(), "192.0.2.1");
+}

@@ -37,7 +37,7 @@ async fn an_accepted_handshake_gives_the_bare_socket_away() {
     assert!(!adopted.opening.handshake.echo);
     assert_eq!(adopted.opening.info.as_deref(), Some(r#"{"name":"A\"b"}"#));
     assert_eq!(adopted.opening.deflate, None);
-    assert!(adopted.opening.peer.is_loopback());
+    assert!(adopted.opening.client.is_loopback());
     assert!(adopted.early.is_empty());
     assert!(
         adopted.stream.nodelay().unwrap(),

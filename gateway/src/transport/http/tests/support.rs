@@ -46,6 +46,7 @@ impl Home for Kept {
             loop {
                 match door.answer() {
                     Knock::Came(socket, caller) => caller.pass_on(socket.into(), &[]),
+                    Knock::TurnedAway => {}
                     Knock::Nobody => listener.readable().await.unwrap().clear_ready(),
                     Knock::Full => resumed.notified().await,
                     Knock::Failed => panic!("files or memory ran out"),

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use http::header::HeaderName;
 
 use super::*;
@@ -15,12 +17,14 @@ const PROTOCOLS: &[Subprotocol] = &[
     },
 ];
 
-const CONFIG: Config<'_> = Config {
+static OWN_HOST: LazyLock<Origins> = LazyLock::new(Origins::default);
+
+static CONFIG: LazyLock<Config<'static>> = LazyLock::new(|| Config {
     protocols: PROTOCOLS,
-    allowed_origins: &[],
+    allowed_origins: &OWN_HOST,
     query_token: false,
     compression: true,
-};
+});
 
 /// The request of RFC 6455 §1.2, as far as every client sends it.
 fn headers(more: &[(&'static str, &str)]) -> HeaderMap {
@@ -165,8 +169,8 @@ fn without_an_origin_anyone_may_connect() {
         "",
         &headers(&[]),
         &Config {
-            allowed_origins: &[Origin::Opaque],
-            ..CONFIG
+            allowed_origins: &Origins::compile(["null"]),
+            ..*CONFIG
         },
     );
 }
@@ -199,10 +203,10 @@ fn without_a_list_the_origin_must_be_the_host() {
 
 #[test]
 fn with_a_list_the_origin_must_be_on_it() {
-    let list = ["https://app.example.com", "null"].map(|origin| Origin::parse(origin).unwrap());
+    let list = Origins::compile(["https://app.example.com", "null"]);
     let config = Config {
         allowed_origins: &list,
-        ..CONFIG
+        ..*CONFIG
     };
     accepted(
         "",
@@ -220,6 +224,40 @@ fn with_a_list_the_origin_must_be_on_it() {
             403,
             "{origin}"
         );
+    }
+}
+
+#[test]
+fn any_origin_may_connect_where_the_list_says_so_even_a_malformed_one() {
+    let any = Origins::compile(["*"]);
+    let config = Config {
+        allowed_origins: &any,
+        ..*CONFIG
+    };
+    for origin in ["https://evil.example", "null", "what is this"] {
+        accepted("", &headers(&[("origin", origin)]), &config);
+    }
+}
+
+#[test]
+fn a_token_of_the_query_needs_an_origin_that_may_connect() {
+    let own = ("origin", "https://server.example.com");
+    for list in [vec![], vec!["https://server.example.com"], vec!["*"]] {
+        let list = Origins::compile(list);
+        let config = Config {
+            query_token: true,
+            allowed_origins: &list,
+            ..*CONFIG
+        };
+        let refusal = refused("token=t", &headers(&[]), &config);
+        assert_eq!((refusal.status.as_u16(), refusal.reason), (403, "origin"));
+        assert!(
+            accepted("token=t", &headers(&[own]), &config)
+                .token
+                .is_some()
+        );
+        let header = ("authorization", "Bearer t");
+        assert!(accepted("", &headers(&[header]), &config).token.is_some());
     }
 }
 
@@ -305,7 +343,7 @@ fn the_authorization_header_has_a_token_if_it_says_bearer() {
 fn two_tokens_or_an_empty_one_are_refused() {
     let config = Config {
         query_token: true,
-        ..CONFIG
+        ..*CONFIG
     };
     let header = ("authorization", "Bearer secret");
     let offer = ("sec-websocket-protocol", "linnet.v1.json, bearer.secret");
@@ -341,7 +379,7 @@ fn a_token_in_the_query_is_refused_unless_allowed() {
     assert!(!refused.body.contains("secret"));
     let config = Config {
         query_token: true,
-        ..CONFIG
+        ..*CONFIG
     };
     assert_eq!(
         accepted("token=secret", &headers(&[]), &config)
@@ -414,7 +452,7 @@ fn compression_is_negotiated_only_where_it_is_on() {
             &headers,
             &Config {
                 compression: false,
-                ..CONFIG
+                ..*CONFIG
             }
         )
         .deflate

@@ -95,3 +95,56 @@ fn pages_without_a_host_of_the_web_match_only_by_being_listed() {
         origin("capacitor://LOCALHOST")
     );
 }
+
+fn allow(list: &[&str], from: &str, host: &str) -> bool {
+    Origins::compile(list.iter().copied()).allow(&origin(from), Some(host))
+}
+
+#[test]
+fn without_a_list_pages_of_the_own_host_may_connect_and_null_may_not() {
+    assert!(allow(&[], "https://a.example", "a.example"));
+    assert!(!allow(&[], "https://b.example", "a.example"));
+    assert!(!allow(&[], "null", "null"));
+    assert!(!Origins::default().allow(&origin("https://a.example"), None));
+}
+
+#[test]
+fn with_a_list_the_own_host_does_not_count_and_null_only_where_it_is_listed() {
+    let list = ["https://app.example.com:8443"];
+    assert!(allow(&list, "https://app.example.com:8443", "x"));
+    for from in [
+        "https://app.example.com",
+        "http://app.example.com:8443",
+        "https://x",
+        "null",
+    ] {
+        assert!(!allow(&list, from, "x"), "{from}");
+    }
+    assert!(allow(&["null"], "null", "x"));
+    assert!(!allow(&["null"], "https://x", "x"));
+}
+
+#[test]
+fn a_pattern_is_every_subdomain_of_its_scheme_and_port_and_not_the_host_itself() {
+    let list = ["https://*.example.com"];
+    for (from, expected) in [
+        ("https://a.example.com", true),
+        ("https://a.b.example.com", true),
+        ("https://A.EXAMPLE.com:443", true),
+        ("https://example.com", false),
+        ("https://evilexample.com", false),
+        ("https://.example.com", false),
+        ("https://a.example.com.evil.test", false),
+        ("http://a.example.com", false),
+        ("https://a.example.com:8443", false),
+        ("null", false),
+    ] {
+        assert_eq!(allow(&list, from, "x"), expected, "{from}");
+    }
+}
+
+#[test]
+fn a_list_of_which_nothing_is_understood_allows_nothing() {
+    assert!(!allow(&["https://*"], "https://x", "x"));
+    assert!(!allow(&[""], "https://x", "x"));
+}

@@ -407,3 +407,23 @@ fn a_sink_that_breaks_off_gets_nothing_more() {
 }
 
 mod properties;
+
+#[test]
+fn fragments_without_content_are_told_unless_they_end_their_message() {
+    let mut connection = Connection::new();
+    let frames = [
+        client(false, Opcode::Text, b""),
+        client(false, Opcode::Continuation, b""),
+        client(false, Opcode::Continuation, b"a"),
+        client(true, Opcode::Continuation, b""),
+        client(true, Opcode::Text, b""),
+    ];
+    connection
+        .feed_in_pieces(&frames.concat(), &[1, 3])
+        .unwrap();
+    assert_eq!(
+        connection.got,
+        [Got::Text("a".into()), Got::Text(String::new())]
+    );
+    assert_eq!(connection.empty, 2);
+}
