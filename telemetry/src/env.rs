@@ -1,0 +1,480 @@
+//! The environment variables of OpenTelemetry, read into [`Settings`].
+//!
+//! What is set here holds before the manifest, as `RUST_LOG` does: who sets a variable on one process means that process.
+//! An empty variable is as good as none, and a value that can't be used is left out with a complaint (OpenTelemetry
+//! specification, Environment Variable Specification; OTLP Exporter Configuration).
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::settings::{Batch, Headers, Limits, Protocol, Settings, Target, TlsFiles};
+
+/// What a process knows of itself, where the environment says nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct Own {
+    /// `service.name`.
+    pub service: String,
+    /// Further attributes of the process.
+    pub resource: Vec<(String, String)>,
+    /// The endpoint of its configuration.
+    pub endpoint: Option<String>,
+}
+
+/// The port of OTLP over gRPC; any other is taken for HTTP, the default of the specification.
+const GRPC_PORT: &str = ":4317";
+
+/// Reads the variables by `lookup`, which gives a variable's value.
+pub fn read(own: &Own, lookup: impl Fn(&str) -> Option<String>) -> Settings {
+    let mut reader = Reader {
+        lookup: &lookup,
+        complaints: Vec::new(),
+    };
+    let disabled = reader.flag("OTEL_SDK_DISABLED");
+    let traces = reader.target(own, "TRACES", &["otlp"], "traces");
+    let metrics = reader.target(own, "METRICS", &["otlp"], "metrics");
+    let size = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512);
+    let queue = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048).max(1);
+    let any = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT", 128);
+    let length = reader.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", usize::MAX);
+    Settings {
+        traces: traces.filter(|_| !disabled),
+        metrics: metrics.filter(|_| !disabled),
+        resource: reader.resource(own),
+        sampling: reader.sampling(),
+        propagates: reader.propagates(),
+        batch: Batch {
+            queue,
+            size: size.clamp(1, queue),
+            delay: reader.milliseconds("OTEL_BSP_SCHEDULE_DELAY", 5000),
+        },
+        limits: Limits {
+            attributes: reader.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", any),
+            characters: reader.number("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
+            links: reader.number("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
+        },
+        metric_interval: reader
+            .milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000)
+            .max(Duration::from_millis(10)),
+        complaints: reader.complaints,
+    }
+}
+
+/// [`read`] of the process's own environment.
+#[must_use]
+pub fn of_process(own: &Own) -> Settings {
+    read(own, |name| std::env::var(name).ok())
+}
+
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    complaints: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        let text = (self.lookup)(name)?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Of one kind of telemetry, else of all.
+    fn of(&self, signal: &str, name: &str) -> Option<String> {
+        self.text(&format!("OTEL_EXPORTER_OTLP_{signal}_{name}"))
+            .or_else(|| self.text(&format!("OTEL_EXPORTER_OTLP_{name}")))
+    }
+
+    fn complain(&mut self, name: &str, value: &str, expected: &str) {
+        self.complaints.push(format!(
+            "{name}={value}: expected {expected}; it is left out"
+        ));
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.complain(name, &text, expected);
+        }
+        value
+    }
+
+    fn number(&mut self, name: &str, default: usize) -> usize {
+        self.parsed(name, "a whole number").unwrap_or(default)
+    }
+
+    fn milliseconds(&mut self, name: &str, default: u64) -> Duration {
+        let given = self.parsed(name, "milliseconds, a whole number");
+        Duration::from_millis(given.unwrap_or(default))
+    }
+
+    /// Only "true" is true, in any case of letters.
+    fn flag(&self, name: &str) -> bool {
+        self.text(name)
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+
+    fn target(&mut self, own: &Own, signal: &str, known: &[&str], path: &str) -> Option<Target> {
+        let chooser = format!("OTEL_{signal}_EXPORTER");
+        if let Some(exporter) = self.text(&chooser)
+            && !known.contains(&exporter.as_str())
+        {
+            // Prometheus is there in any case: it fetches.
+            if exporter != "none" && exporter != "prometheus" {
+                self.complain(&chooser, &exporter, "otlp or none");
+            }
+            return None;
+        }
+        let exact = self.text(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
+        let base = self.text("OTEL_EXPORTER_OTLP_ENDPOINT");
+        let whole = exact.is_some();
+        let url = exact.or(base).or_else(|| own.endpoint.clone())?;
+        let protocol = match self.of(signal, "PROTOCOL").as_deref() {
+            Some("grpc") => Protocol::Grpc,
+            Some("http/protobuf") => Protocol::HttpProtobuf,
+            None => guess(&url),
+            Some(other) => {
+                let name = "OTEL_EXPORTER_OTLP_PROTOCOL";
+                self.complain(name, other, "grpc or http/protobuf");
+                guess(&url)
+            }
+        };
+        let url = match (protocol, url.contains("://")) {
+            (_, true) => url,
+            (Protocol::Grpc, false) => match self.of(signal, "INSECURE") {
+                Some(yes) if yes.eq_ignore_ascii_case("true") => format!("http://{url}"),
+                _ => format!("https://{url}"),
+            },
+            (Protocol::HttpProtobuf, false) => format!("http://{url}"),
+        };
+        let url = match (protocol, whole) {
+            (Protocol::HttpProtobuf, false) => format!("{}/v1/{path}", url.trim_end_matches('/')),
+            _ => url,
+        };
+        let timeout = match self.of(signal, "TIMEOUT") {
+            Some(text) => match text.parse() {
+                Ok(milliseconds) => Duration::from_millis(milliseconds),
+                Err(_) => {
+                    self.complain("OTEL_EXPORTER_OTLP_TIMEOUT", &text, "milliseconds");
+                    Duration::from_secs(10)
+                }
+            },
+            None => Duration::from_secs(10),
+        };
+        let file = |name| self.of(signal, name).map(PathBuf::from);
+        let tls = TlsFiles {
+            certificate: file("CERTIFICATE"),
+            client_certificate: file("CLIENT_CERTIFICATE"),
+            client_key: file("CLIENT_KEY"),
+        };
+        Some(Target {
+            url,
+            protocol,
+            headers: Headers(self.headers(signal)),
+            timeout,
+            gzip: self.of(signal, "COMPRESSION").as_deref() == Some("gzip"),
+            tls,
+        })
+    }
+
+    /// `key=value,key=value`, values percent-encoded (W3C Baggage).
+    fn headers(&mut self, signal: &str) -> Vec<(String, String)> {
+        let text = self.of(signal, "HEADERS").unwrap_or_default();
+        let (good, bad) = pairs(&text);
+        for name in bad {
+            // What stands there may be a secret: only its place is told.
+            let said = format!(
+                "OTEL_EXPORTER_OTLP_HEADERS: entry {name} is not name=value; it is left out"
+            );
+            self.complaints.push(said);
+        }
+        good
+    }
+
+    fn resource(&mut self, own: &Own) -> Vec<(String, String)> {
+        let (given, bad) = pairs(&self.text("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
+        if !bad.is_empty() {
+            self.complaints.push(
+                "OTEL_RESOURCE_ATTRIBUTES: an entry is not name=value; it is left out".into(),
+            );
+        }
+        let mut resource = vec![("service.name".to_owned(), own.service.clone())];
+        resource.extend(own.resource.iter().cloned());
+        for (name, value) in given {
+            set(&mut resource, name, value);
+        }
+        if let Some(name) = self.text("OTEL_SERVICE_NAME") {
+            set(&mut resource, "service.name".into(), name);
+        }
+        resource
+    }
+
+    fn sampling(&mut self) -> Option<u32> {
+        const NAME: &str = "OTEL_TRACES_SAMPLER";
+        let sampler = self.text(NAME)?;
+        match sampler.strip_prefix("parentbased_").unwrap_or(&sampler) {
+            "always_on" => Some(1_000_000),
+            "always_off" => Some(0),
+            "traceidratio" => {
+                let share: f64 = self
+                    .parsed("OTEL_TRACES_SAMPLER_ARG", "a share between 0 and 1")
+                    .unwrap_or(1.0);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "between 0 and a million"
+                )]
+                Some((share.clamp(0.0, 1.0) * 1e6).round() as u32)
+            }
+            _ => {
+                let expected =
+                    "always_on, always_off, traceidratio, or parentbased_ before one of these";
+                self.complain(NAME, &sampler, expected);
+                None
+            }
+        }
+    }
+
+    fn propagates(&mut self) -> bool {
+        let Some(names) = self.text("OTEL_PROPAGATORS") else {
+            return true;
+        };
+        names.split(',').any(|name| name.trim() == "tracecontext")
+    }
+}
+
+fn guess(url: &str) -> Protocol {
+    let host = url.split("://").last().unwrap_or(url);
+    match host
+        .split('/')
+        .next()
+        .is_some_and(|host| host.ends_with(GRPC_PORT))
+    {
+        true => Protocol::Grpc,
+        false => Protocol::HttpProtobuf,
+    }
+}
+
+fn set(resource: &mut Vec<(String, String)>, name: String, value: String) {
+    resource.retain(|(other, _)| *other != name);
+    resource.push((name, value));
+}
+
+/// Entries that could be read, and the places, counted from 1, of those that could not.
+fn pairs(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let entries = text.split(',').map(str::trim).enumerate();
+    for (index, entry) in entries.filter(|(_, entry)| !entry.is_empty()) {
+        match entry.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                good.push((name.trim().to_owned(), decoded(value.trim())));
+            }
+            _ => bad.push(index + 1),
+        }
+    }
+    (good, bad)
+}
+
+/// Percent-decodes; what is no escape stays as it is.
+fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escape {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn settings(endpoint: Option<&str>, variables: &[(&str, &str)]) -> Settings {
+        let variables: HashMap<String, String> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let own = Own {
+            service: "linnet-gateway".into(),
+            resource: vec![("service.version".into(), "1".into())],
+            endpoint: endpoint.map(str::to_owned),
+        };
+        read(&own, |name| variables.get(name).cloned())
+    }
+
+    fn traces(endpoint: Option<&str>, variables: &[(&str, &str)]) -> Target {
+        settings(endpoint, variables).traces.unwrap()
+    }
+
+    #[test]
+    fn nothing_is_sent_without_an_endpoint() {
+        assert!(!settings(None, &[]).is_on());
+        assert!(!settings(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]).is_on());
+        assert!(settings(Some("http://c:4318"), &[]).is_on());
+        let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318")];
+        assert!(settings(None, &both).is_on());
+    }
+
+    #[test]
+    fn the_environment_holds_before_the_manifest_and_a_signal_s_own_variable_before_that_of_all() {
+        let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318/");
+        let one = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://one:4318/mine");
+        assert_eq!(
+            traces(Some("http://m:4318"), &[]).url,
+            "http://m:4318/v1/traces"
+        );
+        assert_eq!(
+            traces(Some("http://m:4318"), &[all]).url,
+            "http://all:4318/v1/traces"
+        );
+        let settings = settings(Some("http://m:4318"), &[all, one]);
+        assert_eq!(settings.traces.unwrap().url, "http://one:4318/mine");
+        assert_eq!(settings.metrics.unwrap().url, "http://all:4318/v1/metrics");
+    }
+
+    #[test]
+    fn the_protocol_follows_the_port_unless_it_is_named() {
+        let of = |url, variables: &[(&str, &str)]| traces(Some(url), variables).protocol;
+        assert_eq!(of("http://c:4317", &[]), Protocol::Grpc);
+        assert_eq!(of("http://c:4318", &[]), Protocol::HttpProtobuf);
+        assert_eq!(of("http://c", &[]), Protocol::HttpProtobuf);
+        let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+        assert_eq!(of("http://c:4318", &grpc), Protocol::Grpc);
+        let http = [("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")];
+        assert_eq!(of("http://c:4317", &http), Protocol::HttpProtobuf);
+        let json = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
+        let settings = settings(Some("http://c:4318"), &json);
+        assert!(settings.complaints[0].contains("http/json"));
+    }
+
+    #[test]
+    fn a_grpc_endpoint_without_a_scheme_is_encrypted_unless_told_otherwise() {
+        let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+        assert_eq!(traces(Some("c:4317"), &[grpc]).url, "https://c:4317");
+        assert_eq!(
+            traces(Some("c:4317"), &[grpc, insecure]).url,
+            "http://c:4317"
+        );
+    }
+
+    #[test]
+    fn headers_are_decoded_and_never_shown() {
+        let headers = [(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "api-key=se%63ret%3D, b = c ,broken",
+        )];
+        let settings = settings(Some("http://c"), &headers);
+        let target = settings.traces.as_ref().unwrap();
+        let expected = [("api-key", "secret="), ("b", "c")];
+        let got: Vec<_> = target
+            .headers
+            .0
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert_eq!(got, expected);
+        assert!(settings.complaints[0].contains("entry 3"));
+        assert!(!format!("{settings:?}").contains("secret"));
+    }
+
+    #[test]
+    fn one_kind_or_all_can_be_switched_off() {
+        let off = |name: &str, value: &str| settings(Some("http://c"), &[(name, value)]);
+        assert!(!off("OTEL_SDK_DISABLED", "TRUE").is_on());
+        assert!(off("OTEL_SDK_DISABLED", "yes").is_on(), "only true is true");
+        let metrics_only = off("OTEL_TRACES_EXPORTER", "none");
+        assert!(metrics_only.traces.is_none() && metrics_only.metrics.is_some());
+        let traces_only = off("OTEL_METRICS_EXPORTER", "prometheus");
+        assert!(traces_only.metrics.is_none() && traces_only.complaints.is_empty());
+        assert!(!off("OTEL_TRACES_EXPORTER", "zipkin").complaints.is_empty());
+    }
+
+    #[test]
+    fn the_service_is_named_by_its_variable_then_by_the_attributes() {
+        let name = |variables: &[(&str, &str)]| {
+            let resource = settings(None, variables).resource;
+            let found = resource.iter().find(|(name, _)| name == "service.name");
+            (found.unwrap().1.clone(), resource.len())
+        };
+        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,team=x%20y");
+        assert_eq!(name(&[]), ("linnet-gateway".into(), 2));
+        assert_eq!(name(&[attributes]), ("a".into(), 3));
+        assert_eq!(
+            name(&[attributes, ("OTEL_SERVICE_NAME", "b")]),
+            ("b".into(), 3)
+        );
+    }
+
+    #[test]
+    fn samplers_are_rates_in_a_million() {
+        let rate = |sampler, arg| {
+            let variables = [
+                ("OTEL_TRACES_SAMPLER", sampler),
+                ("OTEL_TRACES_SAMPLER_ARG", arg),
+            ];
+            settings(None, &variables).sampling
+        };
+        assert_eq!(rate("always_on", ""), Some(1_000_000));
+        assert_eq!(rate("parentbased_always_off", ""), Some(0));
+        assert_eq!(rate("parentbased_traceidratio", "0.25"), Some(250_000));
+        assert_eq!(rate("traceidratio", "much"), Some(1_000_000));
+        assert_eq!(rate("jaeger_remote", ""), None);
+        assert_eq!(settings(None, &[]).sampling, None);
+    }
+
+    #[test]
+    fn batches_limits_and_times_are_read_and_faults_are_told() {
+        let settings = settings(
+            Some("http://c"),
+            &[
+                ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+                ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1000"),
+                ("OTEL_BSP_SCHEDULE_DELAY", "250"),
+                ("OTEL_SPAN_LINK_COUNT_LIMIT", "7"),
+                ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "30"),
+                ("OTEL_ATTRIBUTE_COUNT_LIMIT", "9"),
+                ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+                ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+                ("OTEL_PROPAGATORS", "b3"),
+            ],
+        );
+        assert_eq!((settings.batch.queue, settings.batch.size), (100, 100));
+        assert_eq!(settings.batch.delay, Duration::from_millis(250));
+        assert_eq!(
+            settings.limits,
+            Limits {
+                attributes: 9,
+                characters: 30,
+                links: 7
+            }
+        );
+        assert_eq!(settings.metric_interval, Duration::from_secs(60));
+        assert!(settings.complaints[0].starts_with("OTEL_METRIC_EXPORT_INTERVAL=soon"));
+        let target = settings.traces.unwrap();
+        assert_eq!(target.timeout, Duration::from_millis(2500));
+        assert!(target.gzip);
+        assert_eq!(target.tls.certificate, Some("/ca.pem".into()));
+        assert!(!settings.propagates);
+    }
+}
