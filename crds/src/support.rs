@@ -71,12 +71,6 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
         s.authentication.query_token == Permission::Allow
     }),
     ("handler", |s| s.handler.is_some()),
-    ("telemetry.otlpEndpoint", |s| {
-        s.telemetry.otlp_endpoint.is_some()
-    }),
-    ("telemetry.trustClientTraces", |s| {
-        s.telemetry.trust_client_traces == Permission::Allow
-    }),
 ];
 
 const ROOM: &[Unsupported<RoomRule>] = &[
@@ -165,14 +159,6 @@ mod tests {
                 json!({"authentication": {"queryToken": "Allow"}}),
             ),
             ("handler", json!({"handler": handler})),
-            (
-                "telemetry.otlpEndpoint",
-                json!({"telemetry": {"otlpEndpoint": "http://c"}}),
-            ),
-            (
-                "telemetry.trustClientTraces",
-                json!({"telemetry": {"trustClientTraces": "Allow"}}),
-            ),
             (
                 "rooms[0].subscribe",
                 json!({"rooms": [{"match": "a", "subscribe": "Claim"}]}),

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::broker::nats::Settings;
 use crate::config::watch::manifest::Author;
+use crate::top;
 
 /// Serves one RealtimeChannel.
 #[derive(Debug, Parser)]
@@ -35,6 +36,22 @@ enum Command {
         #[arg(value_name = "CHANNEL.yaml")]
         channel: PathBuf,
     },
+    /// Show gateways in the terminal: connections, rates, latency, the largest rooms and users, slow clients.
+    Top {
+        /// Internal ports, as HOST:PORT. A name with several addresses, such as a channel's headless Service, is all its
+        /// gateways.
+        #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+        gateways: Vec<String>,
+        /// Seconds between two looks.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = RangedU64ValueParser::<u64>::new().range(1..=3600))]
+        every: u64,
+        /// How many rooms, users and clients.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+        most: u64,
+        /// One picture as text, as where the output is no terminal.
+        #[arg(long)]
+        once: bool,
+    },
 }
 
 /// What a command line asks for.
@@ -42,6 +59,8 @@ enum Command {
 pub enum Action {
     /// To say all that is wrong with this manifest.
     Check(PathBuf),
+    /// To show gateways.
+    Top(top::Options),
     /// To serve a channel.
     Serve(Serve),
 }
@@ -127,6 +146,20 @@ impl Cli {
     pub fn action(self) -> Action {
         match (self.command, self.serve) {
             (Some(Command::Check { channel }), _) => Action::Check(channel),
+            (
+                Some(Command::Top {
+                    gateways,
+                    every,
+                    most,
+                    once,
+                }),
+                _,
+            ) => Action::Top(top::Options {
+                gateways,
+                every: Duration::from_secs(every),
+                most: usize::try_from(most).unwrap_or(usize::MAX),
+                once,
+            }),
             (None, Some(serve)) => Action::Serve(serve),
             (None, None) => unreachable!("clap asks for the manifest where there is no subcommand"),
         }
@@ -201,7 +234,7 @@ mod tests {
     fn serve(line: &str) -> Serve {
         match parse(line).unwrap() {
             Action::Serve(serve) => serve,
-            Action::Check(_) => panic!("{line} serves"),
+            _ => panic!("{line} serves"),
         }
     }
 

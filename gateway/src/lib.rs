@@ -15,4 +15,6 @@ pub mod names;
 pub mod protocol;
 pub mod runtime;
 pub mod session;
+pub mod top;
+pub mod traces;
 pub mod transport;

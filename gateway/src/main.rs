@@ -15,14 +15,21 @@ use linnet_gateway::config::Channel;
 use linnet_gateway::config::watch::manifest::{self, Author, LoadError, Loaded};
 use linnet_gateway::config::watch::watch;
 use linnet_gateway::drain::{Drained, Lifecycle, Phase, Signals, drain};
-use linnet_gateway::internal::{self, GatewayMetrics, Internal, waiting};
+use linnet_gateway::internal::top::look_up;
+use linnet_gateway::internal::{self, GatewayMetrics, Internal, Looks, waiting};
 use linnet_gateway::logging::{self, LogLevel};
 use linnet_gateway::runtime::Gateway;
 use linnet_gateway::transport::http::{Public, raise_file_limit, server};
+use linnet_gateway::{top, traces};
+use linnet_telemetry::metric::read_exposition;
+use linnet_telemetry::{Exporter, env};
 use tokio::net::TcpListener;
 
 /// How long saying goodbye to other gateways may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long the last spans may take on their way to a collector.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// Until there is a manifest that names one.
 const LOG_LEVEL_WITHOUT_A_MANIFEST: &str = "info";
@@ -30,6 +37,9 @@ const LOG_LEVEL_WITHOUT_A_MANIFEST: &str = "info";
 fn main() -> ExitCode {
     let outcome = match Cli::parse().action() {
         Action::Check(file) => check(&file),
+        Action::Top(options) => top::run(&options)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
         Action::Serve(options) => serve(&options),
     };
     outcome.unwrap_or_else(|error| {
@@ -144,12 +154,14 @@ async fn run(
         config: Arc::clone(&config),
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     });
+    let exporter = start_exporter(&channel, &name, &metrics);
     let internal = Internal {
         name: Arc::clone(&name),
         lifecycle: Arc::clone(&lifecycle),
         config,
         public: Arc::clone(&public),
         shards: gateway.shards.clone(),
+        top: Looks(look_up(gateway.hub.clone(), gateway.shards.clone())),
         metrics,
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     };
@@ -196,6 +208,9 @@ async fn run(
         // One that can't be sent is noticed by the lease.
         let _ = tokio::time::timeout(GOODBYE, presence.ended()).await;
     }
+    if let Some(exporter) = exporter {
+        exporter.end(LAST_SPANS);
+    }
     Ok(match drained {
         Drained::Empty => {
             tracing::info!("drained: all connections are gone");
@@ -209,6 +224,36 @@ async fn run(
             tracing::warn!(?signal, "ended by a second signal");
             ExitCode::from(signal.exit_code())
         }
+    })
+}
+
+/// Sends traces and metrics where the manifest or the environment names a collector. A gateway whose telemetry can't be
+/// sent serves all the same.
+fn start_exporter(
+    channel: &Channel,
+    name: &str,
+    metrics: &Arc<GatewayMetrics>,
+) -> Option<Exporter> {
+    let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let settings = env::of_process(&env::Own {
+        service: "linnet-gateway".to_owned(),
+        resource: vec![
+            attribute("service.version", env!("CARGO_PKG_VERSION")),
+            attribute("service.namespace", &channel.namespace),
+            attribute("service.instance.id", name),
+            attribute("linnet.channel", &channel.name),
+        ],
+        endpoint: channel.otlp_endpoint.clone(),
+    });
+    for complaint in &settings.complaints {
+        tracing::warn!("{complaint}");
+    }
+    traces::decide_by_environment(&settings);
+    let metrics = Arc::clone(metrics);
+    let collect = move || read_exposition(&metrics.text().unwrap_or_default());
+    Exporter::start(settings, Box::new(collect)).unwrap_or_else(|error| {
+        tracing::error!(%error, "traces and metrics are not sent");
+        None
     })
 }
 

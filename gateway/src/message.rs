@@ -1,6 +1,7 @@
 //! What a publisher sends to a room and every subscriber of it receives.
 
 use crate::names::{ConnectionId, Offset, RoomName, UserId};
+use crate::traces::Trace;
 
 /// One message, as it is kept in a ring and passed between the hub and the shards.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Message {
     pub info: Option<std::sync::Arc<str>>,
     /// The connection that asked not to get its own message back.
     pub skip: Option<ConnectionId>,
+    /// Its place in a trace; boxed, as few messages have one and rooms keep many.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// The content of a message, kept as the publisher sent it.
@@ -61,7 +64,8 @@ impl Message {
             .map_or(0, |event| event.len() + ALLOCATION);
         let info = self.info.as_ref().map_or(0, |info| info.len() + ALLOCATION);
         let data = self.data.len().next_multiple_of(16) + ALLOCATION;
-        let used = size_of::<Self>() + 2 * ALLOCATION + data + event + info;
+        let trace = (self.trace.as_ref()).map_or(0, |_| size_of::<Trace>() + ALLOCATION);
+        let used = size_of::<Self>() + 2 * ALLOCATION + data + event + info + trace;
         used * 8 / 5
     }
 }

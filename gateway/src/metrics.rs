@@ -1,8 +1,12 @@
 //! Counters of the hot path: one set per shard, written by that shard alone and added up when somebody asks.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use linnet_telemetry::Context;
+
+use crate::message::unix_milliseconds;
 use crate::protocol::ErrorCode;
 
 /// A number that one thread writes and any thread reads.
@@ -66,6 +70,8 @@ pub struct ShardMetrics {
     pub closes: [Counter; ErrorCode::ALL.len()],
     /// Seconds from publish to socket.
     pub delivery: Histogram,
+    /// Seconds from a ping to its pong.
+    pub ping: Histogram,
 }
 
 /// Upper bounds of the delivery histogram's buckets, in seconds.
@@ -81,20 +87,54 @@ pub struct Histogram {
     pub buckets: [Counter; DELIVERY_BUCKETS.len() + 1],
     /// Sum of all observations, in nanoseconds.
     pub sum_nanos: Counter,
+    /// The last traced observation of each bucket. Touched only for what is traced.
+    exemplars: Mutex<[Option<Exemplar>; DELIVERY_BUCKETS.len() + 1]>,
+}
+
+/// One observation that has a trace.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exemplar {
+    /// The trace.
+    pub trace: Context,
+    /// What was observed, in seconds.
+    pub seconds: f64,
+    /// When: milliseconds since the Unix epoch.
+    pub at: u64,
 }
 
 impl Histogram {
     /// Adds `count` observations of `value`; only the owning thread may call this.
     pub fn observe(&self, value: Duration, count: u64) {
-        let seconds = value.as_secs_f64();
-        let bucket = DELIVERY_BUCKETS
-            .iter()
-            .position(|bound| seconds <= *bound)
-            .unwrap_or(DELIVERY_BUCKETS.len());
+        let bucket = bucket(value);
         self.buckets[bucket].add(count);
         self.sum_nanos
             .add(count.wrapping_mul(value.as_nanos() as u64));
     }
+
+    /// Remembers a trace with its observation. A reader that is at it just now costs the exemplar, not the time.
+    pub fn exemplify(&self, value: Duration, trace: Context) {
+        if let Ok(mut exemplars) = self.exemplars.try_lock() {
+            exemplars[bucket(value)] = Some(Exemplar {
+                trace,
+                seconds: value.as_secs_f64(),
+                at: unix_milliseconds(),
+            });
+        }
+    }
+
+    /// The last traced observation of each bucket.
+    pub fn exemplars(&self) -> [Option<Exemplar>; DELIVERY_BUCKETS.len() + 1] {
+        *self
+            .exemplars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bucket(value: Duration) -> usize {
+    let seconds = value.as_secs_f64();
+    let found = DELIVERY_BUCKETS.iter().position(|bound| seconds <= *bound);
+    found.unwrap_or(DELIVERY_BUCKETS.len())
 }
 
 /// What the hub counts.
@@ -116,6 +156,10 @@ pub struct HubMetrics {
     pub resumes_recovered: Counter,
     /// Resumes that were not.
     pub resumes_lost: Counter,
+    /// Resumes that memory could answer.
+    pub ring_hits: Counter,
+    /// Resumes for which the broker was asked.
+    pub ring_misses: Counter,
     /// Gaps announced.
     pub gaps: Counter,
 }

@@ -45,6 +45,11 @@ impl RoomName {
         DIRECT.clone()
     }
 
+    /// The name as text that is shared with it.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

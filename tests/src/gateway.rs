@@ -76,18 +76,45 @@ impl Gateway {
         Self::start_file(folder, file, args).await
     }
 
+    /// [`Self::start_with`] and environment variables.
+    ///
+    /// # Panics
+    /// When the gateway does not start, with its log.
+    pub async fn start_in(manifest: &Manifest, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("channel.yaml");
+        std::fs::write(&file, manifest.yaml()).unwrap();
+        Self::launch(folder, file, args, variables).await
+    }
+
     /// Starts a gateway on `file`, which lies in `folder`.
     ///
     /// # Panics
     /// When the gateway does not start, with its log.
     pub async fn start_file(folder: TempDir, file: PathBuf, args: &[&str]) -> Self {
-        let mut child = Command::new(binary())
+        Self::launch(folder, file, args, &[]).await
+    }
+
+    async fn launch(
+        folder: TempDir,
+        file: PathBuf,
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let inherited = std::env::vars().map(|(name, _)| name);
+        let inherited = inherited.filter(|name| name.starts_with("OTEL_"));
+        let mut command = Command::new(binary());
+        inherited.for_each(|name| {
+            command.env_remove(name);
+        });
+        let mut child = command
             .arg(&file)
             .args(["--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .args(args)
             // What the caller debugs must not decide what a test sees.
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

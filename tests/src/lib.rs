@@ -8,6 +8,7 @@
 
 pub mod bystander;
 pub mod client;
+pub mod collector;
 pub mod conformance;
 pub mod contract;
 pub mod fleet;
@@ -31,6 +32,7 @@ pub mod worker;
 
 pub use bystander::Bystander;
 pub use client::{Client, Refusal};
+pub use collector::Collector;
 pub use fleet::{Doors, Fleet};
 pub use follower::Follower;
 pub use gateway::Gateway;
@@ -44,7 +46,9 @@ pub use worker::Worker;
 
 /// What most tests need.
 pub mod prelude {
-    pub use crate::{Bystander, Client, Follower, Gateway, Manifest, Plain, Raw, Refusal};
+    pub use crate::{
+        Bystander, Client, Collector, Follower, Gateway, Manifest, Plain, Raw, Refusal,
+    };
     pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Proxy};
     pub use crate::{scenario, until, within};
     pub use serde_json::{Value, json};

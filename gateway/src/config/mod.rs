@@ -52,6 +52,19 @@ pub struct Channel {
     pub trusted_proxies: Vec<String>,
     /// Least severe level that is logged.
     pub log_level: &'static str,
+    /// Which connections are traced.
+    pub telemetry: Telemetry,
+    /// Where traces and metrics go; taken up at the start.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// `spec.telemetry`, as far as it changes live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Connections of a million that are traced.
+    pub sampling: u32,
+    /// Whether a client's trace is the parent of what it asks for, or only linked.
+    pub trust_clients: bool,
 }
 
 /// `spec.heartbeat`.
@@ -135,6 +148,11 @@ impl Channel {
             allowed_origins: spec.authentication.allowed_origins.clone(),
             trusted_proxies: spec.authentication.trusted_proxies.clone(),
             log_level: spec.telemetry.log_level.as_str(),
+            telemetry: Telemetry {
+                sampling: spec.telemetry.sampling_rate_per_million,
+                trust_clients: spec.telemetry.trust_client_traces == Permission::Allow,
+            },
+            otlp_endpoint: spec.telemetry.otlp_endpoint.clone(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::command::Command;
 use super::delivery::Outlet;
 use super::directory::Directory;
 use super::state::Hub;
+use super::top::Top;
 use crate::broker::{Broker, Event};
 use crate::config::Channel;
 
@@ -72,6 +73,8 @@ trait Drive: Send {
     fn turn(&mut self) -> Turn;
     /// Whether the broker has something.
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// The largest rooms and users.
+    fn top(&self, most: usize) -> Top;
     /// Lets go some of the messages that are too old; gives whether there are more.
     fn expire(&mut self) -> bool;
 }
@@ -141,6 +144,13 @@ impl HubHandle {
     /// Applies a new configuration.
     pub fn configure(&self, channel: Arc<Channel>) {
         self.push(Input::Configure(channel));
+    }
+
+    /// The `most` largest rooms and users. Waits for the hub's turn to end, and delays the next.
+    pub fn top(&self, most: usize) -> Top {
+        let top = self.lock().map(|hub| hub.top(most));
+        self.work(); // what came meanwhile found the hub taken
+        top.unwrap_or_default()
     }
 
     /// Where anonymous connections live.
@@ -274,6 +284,10 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.waker.clone_from(context.waker());
         self.hub.broker().poll_events(context, &mut self.events)
+    }
+
+    fn top(&self, most: usize) -> Top {
+        self.hub.top(most)
     }
 
     fn expire(&mut self) -> bool {

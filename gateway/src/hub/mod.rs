@@ -19,6 +19,7 @@ mod room;
 pub mod state;
 mod stores;
 mod subscribing;
+pub mod top;
 mod users;
 mod watching;
 

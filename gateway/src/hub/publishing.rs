@@ -9,6 +9,7 @@ use crate::broker::{Broker, DeduplicationKey, PublishError, Receipt, Request, To
 use crate::message::{Message, unix_milliseconds};
 use crate::names::{ConnectionId, UserId};
 use crate::protocol::{ErrorCode, RequestId};
+use crate::traces::PublishSpan;
 
 impl<B: Broker, O: Outlet> Hub<B, O> {
     pub(super) fn publish(
@@ -18,9 +19,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         mut message: Box<Message>,
         key: Option<DeduplicationKey>,
     ) {
+        let span = message.trace.as_mut().and_then(|trace| trace.open.take());
         let stored = match self.rooms.get(&message.room) {
             Some(room) => {
                 if room.stored && room.shards().any(|shard| self.outlet.is_full(shard)) {
+                    PublishSpan::refused(span, ErrorCode::Overloaded);
                     return self.answer(to, id, Answer::Refused(ErrorCode::Overloaded));
                 }
                 message.room = room.name.clone(); // one allocation for all messages of a room
@@ -32,6 +35,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             to,
             id,
             had_message_id: key.is_some(),
+            span,
         };
         let token = self.pending.insert(pending) as Token;
         self.broker.submit(Request::Publish {
@@ -47,6 +51,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             to,
             id,
             had_message_id,
+            span,
         }) = self.pending.try_remove(token as usize)
         else {
             return;
@@ -59,6 +64,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     &self.metrics.published
                 };
                 counter.add(1);
+                PublishSpan::accepted(span, &receipt);
                 Answer::Published {
                     not_deduplicated: had_message_id && !receipt.deduplicated,
                     position: receipt.position,
@@ -66,7 +72,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     duplicate: receipt.duplicate,
                 }
             }
-            Err(error) => refused(error),
+            Err(error) => {
+                let code = refusal(error);
+                PublishSpan::refused(span, code);
+                Answer::Refused(code)
+            }
         };
         self.answer(to, id, answer);
     }
@@ -92,6 +102,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         let room = self.room(&message.room);
         let (name, stored) = (room.name.clone(), room.stored);
         room.used = stamp;
+        room.messages += 1;
         if room.subscriptions() > 0 {
             room.outgoing.push(message.clone());
             if room.outgoing.len() == 1 {
@@ -151,14 +162,14 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
         };
         let answer = match result {
             Ok(connections) => Answer::Sent { connections },
-            Err(error) => refused(error),
+            Err(error) => Answer::Refused(refusal(error)),
         };
         self.answer(to, id, answer);
     }
 }
 
-fn refused(error: PublishError) -> Answer {
-    Answer::Refused(match error {
+fn refusal(error: PublishError) -> ErrorCode {
+    match error {
         PublishError::Unavailable => ErrorCode::Unavailable,
         PublishError::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         PublishError::StorageFull => ErrorCode::StorageFull,
@@ -167,5 +178,5 @@ fn refused(error: PublishError) -> Answer {
         PublishError::Unauthorized => ErrorCode::BrokerUnauthorized,
         PublishError::Denied => ErrorCode::BrokerDenied,
         PublishError::Overloaded => ErrorCode::Overloaded,
-    })
+    }
 }

@@ -243,6 +243,7 @@ mod tests {
             data: Payload::Text("x".repeat(size).into()),
             info: None,
             skip: None,
+            trace: None,
         })
     }
 

@@ -134,6 +134,7 @@ mod tests {
             data: Payload::Text("x".into()),
             info: None,
             skip: None,
+            trace: None,
         };
         rings.change(room, |ring| ring.push(Arc::new(message), 10));
     }

@@ -40,6 +40,8 @@ pub struct Room {
     pub presence: Option<Box<Presence>>,
     /// Messages of this turn, on their way to the shards.
     pub outgoing: Vec<Arc<Message>>,
+    /// Messages that have come.
+    pub messages: u64,
     /// Stamp of the last use.
     pub used: u64,
     /// Where it stands among the rooms with messages.
@@ -68,6 +70,7 @@ impl Room {
             ring,
             presence: None,
             outgoing: Vec::new(),
+            messages: 0,
             used: 0,
             place: None,
         };

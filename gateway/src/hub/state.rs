@@ -23,6 +23,7 @@ use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
 use crate::names::RoomName;
 use crate::protocol::{ErrorCode, RequestId};
+use crate::traces::PublishSpan;
 
 /// Rooms, users and what is on its way to the broker.
 pub struct Hub<B, O> {
@@ -59,6 +60,7 @@ pub(super) enum Pending {
         to: Address,
         id: Option<RequestId>,
         had_message_id: bool,
+        span: Option<Box<PublishSpan>>,
     },
     Send {
         to: Address,

@@ -72,6 +72,7 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             }
             Resumed::Elsewhere(since) => {
                 let (reach, after) = (room.ring.floor(), since.offset);
+                self.metrics.ring_misses.add(1);
                 self.enter(to, &name, false, member);
                 let resume = Resume {
                     to,
@@ -93,6 +94,9 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                 return;
             }
         };
+        if recovered == Some(true) {
+            self.metrics.ring_hits.add(1);
+        }
         self.enter(to, &name, !more, member);
         let room = self.room(&name);
         if room.awaits_broker() {

@@ -62,6 +62,11 @@ impl Users {
         Some(addresses.remove(at).1)
     }
 
+    /// Users of tokens, and how many connections each has.
+    pub fn named(&self) -> impl Iterator<Item = (&UserId, usize)> {
+        self.named.iter().map(|(user, of)| (user, of.len()))
+    }
+
     /// The connections of a user, or the anonymous connection of that name.
     pub fn find(&self, user: &UserId) -> Vec<Address> {
         match ConnectionId::parse(user.as_str()) {

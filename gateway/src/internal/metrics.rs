@@ -11,9 +11,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Unit;
 
+use super::process;
 use crate::broker::nats::health::{Fault, Health};
 use crate::config::watch::Watched;
-use crate::metrics::{Counter, DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
+use crate::metrics::{Counter, DELIVERY_BUCKETS, Histogram, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
 use crate::transport::http::{HttpMetrics, Reason};
 
@@ -49,6 +50,8 @@ impl Collector for GatewayMetrics {
         if let Some(broker) = &self.broker {
             broker_metrics(broker, &mut page)?;
         }
+        telemetry_metrics(&mut page)?;
+        process_metrics(&mut page)?;
         let valid = i64::from(self.config.status().error.is_none());
         page.gauge(
             "linnet_config_valid",
@@ -128,28 +131,42 @@ impl GatewayMetrics {
             "Requests of clients that were answered by an error, by its code",
             refusals,
         )?;
-        self.delivery(page)
+        self.histogram(
+            page,
+            "linnet_delivery_latency",
+            "Time from publishing a message to writing it to a client",
+            |shard| &shard.delivery,
+        )?;
+        self.histogram(
+            page,
+            "linnet_ping_round_trip",
+            "Time from a ping to its pong",
+            |shard| &shard.ping,
+        )
     }
 
-    fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
+    fn histogram(
+        &self,
+        page: &mut Page<'_>,
+        name: &str,
+        help: &str,
+        of: impl Fn(&ShardMetrics) -> &Histogram,
+    ) -> fmt::Result {
         let beyond = DELIVERY_BUCKETS.len();
         let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds
             .zip(0..=beyond)
-            .map(|(bound, index)| (bound, self.sum(|shard| &shard.delivery.buckets[index])))
+            .map(|(bound, index)| (bound, self.sum(|shard| &of(shard).buckets[index])))
             .collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         #[expect(
             clippy::cast_precision_loss,
             reason = "a sum of 52 bits of nanoseconds is 52 days of waiting"
         )]
-        let sum = self.sum(|shard| &shard.delivery.sum_nanos) as f64 / 1e9;
-        let mut metric = page.0.encode_descriptor(
-            "linnet_delivery_latency",
-            "Time from publishing a message to writing it to a client",
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
+        let sum = self.sum(|shard| &of(shard).sum_nanos) as f64 / 1e9;
+        let mut metric =
+            page.0
+                .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -216,6 +233,13 @@ impl GatewayMetrics {
             "linnet_resumes",
             "Resumes: recovered with all that was missed, or lost",
             resumes,
+        )?;
+        let sources = [("memory", &hub.ring_hits), ("stream", &hub.ring_misses)];
+        let lookups = sources.map(|(source, count)| ([("source", source)], count.get()));
+        page.counters(
+            "linnet_history_lookups",
+            "Resumes by where the messages were found: in memory, or in the broker's stream",
+            lookups,
         )?;
         page.counter(
             "linnet_gaps",
@@ -289,6 +313,50 @@ fn broker_metrics(health: &Health, page: &mut Page<'_>) -> fmt::Result {
         "Messages that were put into the dead letters because workers did not survive them",
         None,
         metrics.dead_letters.get(),
+    )
+}
+
+fn telemetry_metrics(page: &mut Page<'_>) -> fmt::Result {
+    let stats = linnet_telemetry::stats();
+    page.counter(
+        "linnet_telemetry_spans_exported",
+        "Spans that a collector has taken",
+        None,
+        stats.exported(),
+    )?;
+    page.counters(
+        "linnet_telemetry_spans_dropped",
+        "Spans that no collector got: the queue was full, or the collector did not take them",
+        [
+            ([("reason", "queue_full")], stats.dropped_full()),
+            ([("reason", "not_taken")], stats.dropped_failed()),
+        ],
+    )
+}
+
+/// What client libraries of Prometheus tell of any process, by the names that they use.
+fn process_metrics(page: &mut Page<'_>) -> fmt::Result {
+    let Some(process) = process::read() else {
+        return Ok(()); // /proc is not there
+    };
+    let cpu = ConstCounter::new(process.cpu_seconds);
+    page.metric(
+        "process_cpu",
+        "User and system time of the process",
+        Some(&Unit::Seconds),
+        &cpu,
+    )?;
+    page.gauge(
+        "process_resident_memory",
+        "Memory of the process that is in RAM",
+        Some(&Unit::Bytes),
+        process.resident_bytes,
+    )?;
+    page.gauge(
+        "process_open_fds",
+        "Files that the process has open",
+        None,
+        process.open_files,
     )
 }
 

@@ -6,6 +6,8 @@ mod exposition;
 mod health;
 mod metrics;
 mod rebalance;
+mod process;
+pub mod top;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -37,8 +39,20 @@ pub struct Internal {
     pub shards: Shards,
     /// How the broker is, where gateways share one.
     pub broker: Option<Arc<Health>>,
+    /// Who is largest and slowest, looked up when asked.
+    pub top: Looks,
     /// Everything that is counted.
     pub metrics: Arc<GatewayMetrics>,
+}
+
+/// Looks up who is largest and slowest.
+#[derive(Clone)]
+pub struct Looks(pub top::LookUp);
+
+impl std::fmt::Debug for Looks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Looks")
+    }
 }
 
 /// The routes of the internal port.
@@ -49,6 +63,7 @@ pub fn router(internal: Internal) -> Router {
         .route("/status", get(health::status))
         .route("/metrics", get(exposition::metrics))
         .route("/rebalance", post(rebalance::rebalance))
+        .route("/top", get(top::top))
         .with_state(internal)
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::broker::nats::health::Health;
 use crate::config::watch::manifest::{self, Author};
 use crate::config::watch::watch;
 use crate::drain::Phase;
@@ -70,6 +71,7 @@ impl Scene {
             config,
             public: Arc::new(public),
             shards: Shards::new(Vec::new()),
+            top: Looks(Arc::new(|_| top::Report::default())),
             metrics: Arc::new(metrics),
             broker: None,
         };
@@ -282,4 +284,67 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 #[test]
 fn shards_that_are_counted_lie_on_lines_of_their_own() {
     assert_eq!(std::mem::align_of::<ShardMetrics>(), 128);
+}
+
+/// Names of metrics in the dashboards and alerts of the chart.
+fn names_in_the_chart() -> std::collections::BTreeSet<String> {
+    let chart = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/linnet/files");
+    let boards = std::fs::read_dir(chart.join("dashboards")).unwrap();
+    let files = boards.map(|entry| entry.unwrap().path());
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    files
+        .chain([chart.join("rules.yaml")])
+        .flat_map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            let words = text.split(|c| !word(c)).map(str::to_owned);
+            words.collect::<Vec<_>>()
+        })
+        .filter(|name| name.starts_with("linnet_") || name.starts_with("process_"))
+        .collect()
+}
+
+#[tokio::test]
+async fn dashboards_and_alerts_ask_for_metrics_that_there_are() {
+    let mut scene = Scene::new();
+    let metrics = GatewayMetrics {
+        shards: vec![Arc::default()],
+        hub: Arc::default(),
+        http: Arc::clone(scene.internal.public.metrics()),
+        config: Arc::clone(&scene.internal.config),
+        broker: Some(Arc::new(Health::new(1))),
+    };
+    scene.internal.metrics = Arc::new(metrics);
+    let samples = scene.samples().await;
+    let known: Vec<&str> = samples
+        .keys()
+        .filter_map(|name| name.split('{').next())
+        .collect();
+    let asked = names_in_the_chart();
+    let gateways = asked
+        .iter()
+        .filter(|name| !name.starts_with("linnet_operator_"));
+    let unknown: Vec<_> = gateways
+        .filter(|name| !known.contains(&name.as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "no gateway has {unknown:?}");
+    assert!(asked.len() > 30);
+}
+
+#[tokio::test]
+async fn who_asks_for_plain_text_gets_the_older_format() {
+    let scene = Scene::new();
+    let request = Request::get("/metrics").header("accept", "text/plain");
+    let request = request.body(Body::empty()).unwrap();
+    let response = router(scene.internal.clone())
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert!(text.contains("# TYPE linnet_messages_received_total counter\n"));
+    assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
 }

@@ -37,6 +37,7 @@ impl Protocol for Plain {
             event: None,
             data,
             message_id: None,
+            caller: None,
         };
         Ok(Request {
             id: None,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use linnet_telemetry::Context;
+
 use super::ErrorCode;
 use crate::message::Payload;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
@@ -100,6 +102,8 @@ pub struct Content {
     pub data: Payload,
     /// Makes a repeat the same message.
     pub message_id: Option<Box<str>>,
+    /// The publisher's own trace, as its `traceparent` says.
+    pub caller: Option<Box<Context>>,
 }
 
 /// The last position that a client has of a room.

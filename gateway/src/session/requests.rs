@@ -7,6 +7,7 @@ use crate::hub::CommandKind;
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName, UserId};
 use crate::protocol::{Content, ErrorCode, RequestId, Since};
+use crate::traces::Trace;
 
 impl Session {
     /// Whether the rules let the session stay in a room.
@@ -155,6 +156,7 @@ impl Session {
             event,
             data,
             message_id: _,
+            caller,
         } = content;
         let info = self.member.info.clone();
         Box::new(Message {
@@ -166,6 +168,7 @@ impl Session {
             data,
             info,
             skip,
+            trace: caller.map(|caller| Box::new(Trace::of_caller(*caller))),
         })
     }
 

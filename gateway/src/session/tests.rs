@@ -127,6 +127,7 @@ fn content(size: usize) -> Content {
         event: None,
         data: Payload::Json("7".repeat(size).into()),
         message_id: None,
+        caller: None,
     }
 }
 

@@ -31,6 +31,7 @@ fn publish(token: Token, stored: bool, id: Option<&str>) -> Request {
         data: Payload::Text("x".into()),
         info: None,
         skip: None,
+        trace: None,
     };
     Request::Publish {
         token,

@@ -11,6 +11,7 @@
 //! | `Linnet-Skip` | the connection that wants no echo |
 //! | `Linnet-Time` | milliseconds since the Unix epoch, in rooms without history |
 //! | `Linnet-To` | the receiver of a direct message as a JSON string |
+//! | `traceparent` | its place in a trace (W3C Trace Context), where the trace is recorded |
 //! | `Linnet-Output` | on the way to a worker: the subject that takes messages for the same room |
 //!
 //! Strings are JSON, because NATS trims header values and ends them at a line break. Headers that are not in this table
@@ -23,6 +24,7 @@ use serde::de::IgnoredAny;
 use super::subjects;
 use crate::message::{Message, Payload};
 use crate::names::{ConnectionId, Offset, RoomName, UserId};
+use crate::traces::Trace;
 
 const ROOM: &str = "Linnet-Room";
 const FROM: &str = "Linnet-From";
@@ -33,6 +35,7 @@ const SKIP: &str = "Linnet-Skip";
 const TIME: &str = "Linnet-Time";
 const TO: &str = "Linnet-To";
 const OUTPUT: &str = "Linnet-Output";
+const TRACE: &str = "traceparent";
 
 /// Why what came through NATS is no message of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +73,9 @@ pub fn encode(message: Message) -> (HeaderMap, Bytes) {
     }
     if message.timestamp != 0 {
         headers.insert(TIME, message.timestamp.to_string());
+    }
+    if let Some(trace) = &message.trace {
+        headers.insert(TRACE, trace.context.to_string());
     }
     let payload = match message.data {
         Payload::Json(text) => Bytes::from(text.into_string()),
@@ -135,6 +141,7 @@ pub fn decode(
         data: data(header(headers, TYPE), payload)?,
         info: parsed(headers, INFO, |info| is_json(info).then(|| info.into()))?,
         skip: parsed(headers, SKIP, ConnectionId::parse)?,
+        trace: header(headers, TRACE).and_then(Trace::received),
     })
 }
 
@@ -213,6 +220,7 @@ mod tests {
             data,
             info: Some("{\"name\":\r\n \"Bob\"}".into()),
             skip: Some(ConnectionId::random()),
+            trace: None,
         }
     }
 

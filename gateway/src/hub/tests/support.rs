@@ -383,6 +383,7 @@ impl Client {
             data,
             info: None,
             skip: None,
+            trace: None,
         }
     }
 }

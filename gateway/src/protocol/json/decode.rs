@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use linnet_telemetry::Context;
 use serde_json::value::RawValue;
 
 use super::fields::{Fields, Parsed, Problem, parse, shortened};
@@ -124,7 +125,14 @@ fn content(fields: &Fields<'_>) -> Parsed<Content> {
         event: name(fields.event, "event")?,
         data,
         message_id: name(fields.message_id, "message_id")?,
+        caller: caller(fields.traceparent),
     })
+}
+
+/// One that is not valid is as good as none (W3C Trace Context §4.3), and must not cost the message.
+fn caller(value: Option<&RawValue>) -> Option<Box<Context>> {
+    let text = string(value?, "traceparent").ok()?;
+    Context::parse(&text).map(Box::new)
 }
 
 fn room(fields: &Fields<'_>) -> Parsed<RoomName> {

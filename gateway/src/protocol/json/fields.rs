@@ -58,6 +58,7 @@ pub(super) struct Fields<'a> {
     pub(super) after: Option<&'a RawValue>,
     pub(super) before: Option<&'a RawValue>,
     pub(super) limit: Option<&'a RawValue>,
+    pub(super) traceparent: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -80,6 +81,7 @@ impl<'a> Fields<'a> {
             "after" => &mut self.after,
             "before" => &mut self.before,
             "limit" => &mut self.limit,
+            "traceparent" => &mut self.traceparent,
             _ => return None,
         })
     }

@@ -44,6 +44,7 @@ fn message(data: Payload) -> Message {
         data,
         info: Some("{}".into()),
         skip: None,
+        trace: None,
     }
 }
 
@@ -84,6 +85,7 @@ fn a_frame_is_a_publish_to_the_room_of_the_handshake() {
             event: None,
             data: Payload::Text("hi".into()),
             message_id: None,
+            caller: None,
         };
         assert_eq!(
             request,

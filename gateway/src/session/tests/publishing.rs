@@ -40,6 +40,7 @@ fn a_message_is_what_was_published() {
         event: Some("chat".into()),
         data: Payload::Text("hi".into()),
         message_id: None,
+        caller: None,
     };
     let (message, key) = message(scene.ask(Command::Publish {
         room: room("r"),
@@ -83,6 +84,7 @@ fn a_payload_may_be_as_large_as_the_limit_in_any_form() {
             event: None,
             data: payload,
             message_id: None,
+            caller: None,
         };
         for command in [
             Command::Publish {

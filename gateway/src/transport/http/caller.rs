@@ -14,6 +14,7 @@ use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{accept, admit, agreement, opening};
 use crate::transport::address::proxy::{self, Start};
+use crate::traces;
 use crate::transport::shard::arrival::{Caller, Welcome};
 use crate::transport::websocket::handshake::Accepted;
 
@@ -86,10 +87,12 @@ impl Caller for Newcomer {
         let (place, seat) = admit(&self.public, client).ok()?;
         self.place = Some(place);
         let response = response(&accepted);
+        let mut opening = opening(accepted, client, seat).ok()?;
+        opening.caller = traces::caller(&headers);
         Some(Welcome {
             response,
             length: announced + length,
-            opening: opening(accepted, client, seat).ok()?,
+            opening,
         })
     }
 

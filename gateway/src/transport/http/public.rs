@@ -22,6 +22,7 @@ use crate::config::Channel;
 use crate::drain::Lifecycle;
 use crate::transport::address::addresses::Addresses;
 use crate::transport::address::forwarded;
+use crate::traces;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Shards};
 
@@ -183,6 +184,12 @@ impl Public {
                 refusal.body()
             );
         }
+        traces::handshake_refused(
+            self.policy().channel.telemetry,
+            client,
+            refusal.reason.as_str(),
+            refusal.status().as_u16(),
+        );
         refusal.into_response()
     }
 

@@ -16,6 +16,7 @@ use crate::drain::Phase;
 use crate::names::RoomName;
 use crate::protocol::{Handshake, ProtocolIndex};
 use crate::transport::address::addresses::Seat;
+use crate::traces::caller;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 
@@ -53,7 +54,8 @@ pub(super) fn upgrade(
         return Err(Refusal::not_upgradable(body));
     }
     let response = switching_protocols(&accepted);
-    let opening = opening(accepted, client, seat)?;
+    let mut opening = opening(accepted, client, seat)?;
+    opening.caller = caller(&request.headers);
     Ok((Agreed { opening, place }, response))
 }
 
@@ -116,6 +118,7 @@ pub(super) fn opening(accepted: Accepted, client: IpAddr, seat: Seat) -> Result<
         deflate: accepted.deflate.map(|deflate| deflate.server_window_bits),
         client,
         seat,
+        caller: None,
     })
 }
 

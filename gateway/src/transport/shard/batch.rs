@@ -8,6 +8,7 @@ use super::encoding::{Encoding, FrameWriter};
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName};
 use crate::protocol::PROTOCOLS;
+use crate::traces::FanOutSpan;
 use crate::transport::websocket::deflate::Deflater;
 
 const PROTOCOL_COUNT: usize = PROTOCOLS.len();
@@ -22,6 +23,7 @@ pub struct Batch {
     received: Instant,
     memory: Arc<QueueMemory>,
     weight: usize,
+    span: Option<FanOutSpan>,
     plain: [OnceLock<Chunk>; PROTOCOL_COUNT],
     compressed: OnceLock<Box<[[OnceLock<Chunk>; WINDOWS]; PROTOCOL_COUNT]>>,
 }
@@ -38,6 +40,7 @@ impl Batch {
             .iter()
             .map(|message| message.data.len() + 128)
             .sum();
+        let span = FanOutSpan::begin(&room, &messages);
         let (plain, compressed) = Default::default();
         Self {
             room,
@@ -45,6 +48,7 @@ impl Batch {
             received,
             memory,
             weight,
+            span,
             plain,
             compressed,
         }
@@ -63,6 +67,11 @@ impl Batch {
     /// When the first message was read from its publisher's socket.
     pub fn received(&self) -> Instant {
         self.received
+    }
+
+    /// The span of handing it out, where one of its messages is traced.
+    pub fn span(&self) -> Option<&FanOutSpan> {
+        self.span.as_ref()
     }
 
     /// Bytes that wait with it.

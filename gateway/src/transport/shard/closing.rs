@@ -6,6 +6,7 @@ use super::rooms::Item;
 use crate::hub::{Address, CommandKind};
 use crate::names::RoomName;
 use crate::protocol::ErrorCode;
+use crate::traces::{self, End};
 use crate::transport::websocket::frame::{self, Opcode};
 
 /// How long a close may take, in ticks.
@@ -37,12 +38,16 @@ impl Shard {
         ) {
             return;
         }
+        let trace_id = connection.trace.as_ref().map(|trace| trace.trace_id());
         let connection_id = connection.session.connection();
         let user_id = connection
             .session
             .user()
             .map(|user| user.as_str().to_owned());
-        tracing::info!(%connection_id, user_id, code, reason, "connection closed by the gateway");
+        tracing::info!(%connection_id, user_id, trace_id, code, reason, "connection closed by the gateway");
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            traces::closed(connection, code, End::Gateway(error));
+        }
         if let Some(error) = error {
             self.metrics.closes[error as usize].add(1);
         }
@@ -88,6 +93,7 @@ impl Shard {
                 };
                 let connection_id = connection.session.connection();
                 tracing::debug!(%connection_id, code, "connection closed by the client");
+                traces::closed(connection, code.unwrap_or(1005), End::Client);
                 self.leave_all(slot, true);
                 self.schedule(slot);
             }
@@ -104,12 +110,13 @@ impl Shard {
 
     /// The socket has ended, or must.
     pub(super) fn gone(&mut self, slot: u32) {
-        let Some(connection) = self.connections.get(slot as usize) else {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
         if !matches!(connection.state, State::Closing { .. }) {
             let connection_id = connection.session.connection();
             tracing::debug!(%connection_id, "connection lost");
+            traces::closed(connection, 1006, End::Lost);
         }
         self.leave_all(slot, false);
         self.forget(slot);

@@ -14,6 +14,7 @@ use super::handle::{NewConnection, Peers};
 use super::thinning::Thinning;
 use crate::config::Channel;
 use crate::hub::Delivery;
+use crate::internal::top::Slow;
 
 /// Something for a shard, taken in order.
 pub enum Command {
@@ -35,6 +36,8 @@ pub enum Command {
     Drain(Duration),
     /// Move connections away until so many stay, and tell how many are on their way.
     Thin(Thinning, oneshot::Sender<usize>),
+    /// Tell so many clients that something waits for.
+    Slow(usize, Sender<Vec<Slow>>),
 }
 
 impl Command {
@@ -49,7 +52,8 @@ impl Command {
             | Self::Adopt(_)
             | Self::Configure(..)
             | Self::Drain(_)
-            | Self::Thin(..) => 0,
+            | Self::Thin(..)
+            | Self::Slow(..) => 0,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::encoding::Encoding;
 use crate::protocol::Handshake;
 use crate::session::Session;
 use crate::transport::address::addresses::Seat;
+use crate::traces::ConnectionTrace;
 use crate::transport::websocket::reader::Reader;
 
 /// One connection. Kept small: an idle one is mostly this.
@@ -18,6 +19,8 @@ pub struct Connection {
     pub socket: TcpStream,
     /// Tells users of the same slot apart.
     pub generation: u32,
+    /// Its trace, where it is recorded.
+    pub trace: Option<Box<ConnectionTrace>>,
     /// How frames are written.
     pub encoding: Encoding,
     /// How far it has come.

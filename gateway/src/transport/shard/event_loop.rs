@@ -312,6 +312,7 @@ impl Shard {
                 let moving = self.thin(thinning);
                 let _ = told.send(moving); // who asked may have gone
             }
+            Command::Slow(most, answer) => drop(answer.send(self.slowest(most))),
         }
         self.taken(weight);
     }

@@ -177,8 +177,13 @@ impl Shard {
             if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection())
             {
                 let joined = |bytes| Chunk::new(bytes, memory.clone());
+                let messages = fan_out.messages;
                 let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
-                bytes += connection.write(frames, now);
+                let taken = connection.write(frames, now);
+                bytes += taken;
+                if let Some(trace) = &mut connection.trace {
+                    trace.delivered(messages, taken);
+                }
             } else {
                 let mut own = Vec::new();
                 for batch in &fan_out.batches {
@@ -195,6 +200,11 @@ impl Shard {
             }
         }
         let messages = fan_out.messages;
+        for span in fan_out.batches.iter().filter_map(|batch| batch.span()) {
+            let latency = fan_out.received.elapsed();
+            span.delivered(delivered);
+            self.metrics.delivery.exemplify(latency, span.trace());
+        }
         let done = fan_out.cursor >= room.members.len();
         self.metrics.messages_out.add(delivered * messages);
         self.metrics.bytes_out.add(bytes as u64);

@@ -6,6 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use linnet_telemetry::Context;
 use tokio::sync::oneshot;
 
 use super::accepting::Door;
@@ -13,6 +14,7 @@ use super::arrival::Caller;
 use super::command::Command;
 use super::thinning::{Thinning, shares};
 use crate::config::Channel;
+use crate::internal::top::Slow;
 use crate::metrics::ShardMetrics;
 use crate::protocol::{Handshake, ProtocolIndex};
 use crate::transport::address::addresses::Seat;
@@ -46,6 +48,8 @@ pub struct Opening {
     pub client: IpAddr,
     /// Its place among the connections of that address.
     pub seat: Seat,
+    /// The client's own trace, as its `traceparent` says.
+    pub caller: Option<Context>,
 }
 
 /// All shards of the gateway.
@@ -249,6 +253,11 @@ impl ShardHandle {
         if !self.woken.swap(true, Ordering::AcqRel) {
             let _ = self.waker.wake(); // an eventfd write fails only when the shard is gone
         }
+    }
+
+    /// Asks for so many clients that something waits for.
+    pub fn ask_slow(&self, most: usize, answer: Sender<Vec<Slow>>) {
+        self.send(Command::Slow(most, answer));
     }
 
     /// Bytes that the shard has not taken yet.

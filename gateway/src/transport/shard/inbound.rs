@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 
@@ -15,6 +15,7 @@ use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
 use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
 use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
+use crate::traces::{self, ConnectionTrace};
 use crate::transport::websocket::frame::{self, Opcode};
 use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader};
 
@@ -56,10 +57,13 @@ impl Shard {
             window: 0,
         };
         let first = protocol.protocol().first_request(&opening.handshake);
-        let connection = self.connection(socket, opening);
+        let mut connection = self.connection(socket, opening);
         let identified = matches!(connection.state, State::Open);
         let connection_id = connection.session.connection();
         tracing::debug!(%connection_id, %client, "connection opened");
+        if let Some(trace) = &mut connection.trace {
+            trace.opened(&connection.session, protocol.protocol(), client);
+        }
         let slot = self.connections.insert(connection) as u32;
         self.count();
         self.metrics.connections.set(self.connections.len() as u64);
@@ -93,6 +97,7 @@ impl Shard {
         Connection {
             socket,
             generation: self.next_generation(),
+            trace: ConnectionTrace::begin(self.channel.telemetry, opening.caller),
             encoding: Encoding {
                 protocol: opening.protocol,
                 window: opening.deflate.unwrap_or(0),
@@ -127,6 +132,9 @@ impl Shard {
                 }
                 Ok(count) => {
                     self.metrics.bytes_in.add(count as u64);
+                    if let Some(trace) = &mut connection.trace {
+                        trace.read(count);
+                    }
                     self.received(slot, &mut scratch[..count]);
                     drained = count < scratch.len();
                 }
@@ -201,7 +209,11 @@ impl Shard {
                     frame::encode(Opcode::Pong, false, payload, &mut self.out);
                 }
             }
-            Event::Pong(_) | Event::Empty => {
+            Event::Pong(echo) => {
+                self.ponged(echo);
+                self.counts(slot);
+            }
+            Event::Empty => {
                 self.counts(slot);
             }
             Event::Close { .. } => {}
@@ -213,6 +225,18 @@ impl Shard {
         {
             Some(State::Open | State::Awaiting { .. }) => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
+        }
+    }
+
+    /// Measures the way there and back of a ping. What is no echo of one, or of a time to come, is nobody's.
+    fn ponged(&self, echo: &[u8]) {
+        let Ok(sent) = <[u8; 8]>::try_from(echo).map(u64::from_be_bytes) else {
+            return;
+        };
+        let most = self.channel.heartbeat.timeout.as_micros() as u64;
+        let now = self.started.elapsed().as_micros() as u64;
+        if let Some(took) = now.checked_sub(sent).filter(|took| *took <= most) {
+            self.metrics.ping.observe(Duration::from_micros(took), 1);
         }
     }
 
@@ -288,7 +312,10 @@ impl Shard {
 
     pub(super) fn outcome(&mut self, slot: u32, outcome: Outcome) {
         match outcome {
-            Outcome::Hub(id, kind) => {
+            Outcome::Hub(id, mut kind) => {
+                if let Some(connection) = self.connections.get_mut(slot as usize) {
+                    traces::asked(connection, self.channel.telemetry, &mut kind);
+                }
                 if matches!(kind, CommandKind::Publish { .. } | CommandKind::Send { .. }) {
                     self.metrics.messages_in.add(1);
                 }

@@ -15,7 +15,7 @@ pub mod backlog;
 pub mod batch;
 mod closing;
 pub mod command;
-mod connection;
+pub(crate) mod connection;
 mod encoding;
 pub mod event_loop;
 mod fan_out;

@@ -152,6 +152,9 @@ impl Shard {
         }
         let connection_id = self.connections[slot as usize].session.connection();
         tracing::debug!(%connection_id, %room, more = outcome.more, "subscribed");
+        if let Some(trace) = &mut self.connections[slot as usize].trace {
+            trace.subscribed(room, outcome);
+        }
         self.ack(slot, id.as_ref(), AckBody::Subscribed(outcome));
     }
 
@@ -268,7 +271,10 @@ impl Shard {
 
     pub(super) fn refuse(&mut self, slot: u32, refusal: &Refusal) {
         self.metrics.refusals[refusal.code as usize].add(1);
-        if let Some(connection) = self.connections.get(slot as usize) {
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            if let Some(trace) = &mut connection.trace {
+                trace.refused(refusal.code);
+            }
             let connection_id = connection.session.connection();
             tracing::debug!(%connection_id, code = refusal.code.as_str(), "request refused");
         }

@@ -2,6 +2,7 @@
 
 use super::connection::State;
 use super::event_loop::Shard;
+use crate::internal::top::Slow;
 use crate::protocol::ErrorCode;
 
 impl Shard {
@@ -66,6 +67,25 @@ impl Shard {
             }
             self.close(slot, ErrorCode::SlowConsumer);
         }
+    }
+
+    /// Clients that something waits for, the most bytes first.
+    pub(super) fn slowest(&self, most: usize) -> Vec<Slow> {
+        let clients = self.waiting.iter().filter_map(|slot| {
+            let connection = self.connections.get(*slot as usize)?;
+            Some(Slow {
+                connection_id: connection.session.connection().to_string(),
+                user_id: connection
+                    .session
+                    .user()
+                    .map(|user| user.as_str().to_owned()),
+                bytes: connection.waiting(),
+            })
+        });
+        let mut clients: Vec<_> = clients.collect();
+        clients.sort_by_key(|client| std::cmp::Reverse(client.bytes));
+        clients.truncate(most);
+        clients
     }
 
     /// Takes stock of backlogs, once a tick while something is due.

@@ -71,7 +71,8 @@ impl Shard {
                 if silent >= interval && !connection.pinged {
                     connection.pinged = true;
                     self.open_out(slot);
-                    frame::encode(Opcode::Ping, false, &[], &mut self.out);
+                    let sent = self.started.elapsed().as_micros() as u64; // echoed by the pong
+                    frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
                     self.flush_out();
                 }
                 self.end_idle_catch_ups(slot, now);

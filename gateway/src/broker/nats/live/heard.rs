@@ -152,6 +152,7 @@ mod tests {
                 data: Payload::Text(text.into()),
                 info: None,
                 skip: None,
+                trace: None,
             });
             let message = Message {
                 subject: subject.into(),

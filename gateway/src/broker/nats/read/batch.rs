@@ -156,6 +156,7 @@ mod tests {
             data: Payload::Text("x".into()),
             info: None,
             skip: None,
+            trace: None,
         };
         Found {
             messages: positions.iter().map(|at| Arc::new(message(at))).collect(),

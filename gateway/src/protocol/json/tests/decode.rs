@@ -13,6 +13,7 @@ fn content(data: &str) -> Content {
         event: None,
         data: Payload::Json(data.into()),
         message_id: None,
+        caller: None,
     }
 }
 
@@ -127,6 +128,7 @@ fn publish_needs_a_room_and_data_and_echoes_unless_told_otherwise() {
                 event: Some("chat".into()),
                 data: Payload::Json(r#""hi""#.into()),
                 message_id: Some("7f".into()),
+                caller: None,
             },
             false
         )
@@ -146,6 +148,7 @@ fn send_has_a_user_and_what_publish_has() {
                 event: Some("e".into()),
                 data: Payload::Binary([0, 1, 2, 255].into()),
                 message_id: Some("m".into()),
+                caller: None,
             },
         }
     );

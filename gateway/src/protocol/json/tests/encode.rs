@@ -77,6 +77,7 @@ fn message(data: Payload) -> Message {
         data,
         info: None,
         skip: None,
+        trace: None,
     }
 }
 

@@ -192,6 +192,7 @@ fn written((event, message_id, data): Parts) -> (Value, Content) {
             event: boxed(event),
             data,
             message_id: boxed(message_id),
+            caller: None,
         },
     )
 }

@@ -1,0 +1,110 @@
+//! Asks and draws, again and again, until `q`.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+
+use super::draw::draw;
+use super::fetch::{ask, resolve};
+use super::picture::{Answers, Picture};
+
+/// The size of a picture where there is no terminal.
+const PAGE: (u16, u16) = (160, 40);
+
+/// What to show, and how often.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Internal ports, as HOST:PORT; a host with several addresses is as many gateways.
+    pub gateways: Vec<String>,
+    /// Between two looks.
+    pub every: Duration,
+    /// How many rooms, users and clients.
+    pub most: usize,
+    /// One picture as plain text, after two looks.
+    pub once: bool,
+}
+
+/// Shows gateways until `q`.
+///
+/// # Errors
+/// When a name is not known, or the terminal can't be used.
+pub fn run(options: &Options) -> io::Result<()> {
+    if options.once || !io::stdout().is_terminal() {
+        return print_one(options);
+    }
+    let mut terminal = ratatui::try_init()?;
+    let outcome = show(options, |picture| {
+        terminal.draw(|frame| draw(frame, picture)).map(drop)
+    });
+    ratatui::restore();
+    outcome
+}
+
+fn print_one(options: &Options) -> io::Result<()> {
+    let gateways = resolve(&options.gateways)?;
+    let before = look(&gateways, options.most);
+    std::thread::sleep(options.every);
+    let picture = Picture::between(&before, &look(&gateways, options.most), options.most);
+    let backend = TestBackend::new(PAGE.0, PAGE.1);
+    let mut terminal = Terminal::new(backend).map_err(io::Error::other)?;
+    terminal
+        .draw(|frame| draw(frame, &picture))
+        .map_err(io::Error::other)?;
+    let mut out = io::stdout();
+    for line in terminal.backend().to_string().lines() {
+        let line = line
+            .trim_start_matches('"')
+            .trim_end_matches('"')
+            .trim_end();
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn show(options: &Options, mut draw: impl FnMut(&Picture) -> io::Result<()>) -> io::Result<()> {
+    let mut before = Answers::new();
+    loop {
+        // Anew each time: gateways of a channel come and go.
+        let gateways = resolve(&options.gateways)?;
+        let now = look(&gateways, options.most);
+        draw(&Picture::between(&before, &now, options.most))?;
+        before = now;
+        let until = Instant::now() + options.every;
+        while let Some(rest) = until.checked_duration_since(Instant::now()) {
+            if event::poll(rest)? && is_end(&event::read()?) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn look(gateways: &[SocketAddr], most: usize) -> Answers {
+    // Side by side: one that hangs is not to hold up the others.
+    std::thread::scope(|scope| {
+        let asked = gateways.iter().map(|address| {
+            let thread =
+                scope.spawn(move || ask(*address, most).map_err(|error| error.to_string()));
+            (*address, thread)
+        });
+        let asked: Vec<_> = asked.collect();
+        let answers = asked.into_iter().map(|(address, thread)| {
+            let answer = thread.join();
+            (
+                address,
+                answer.unwrap_or_else(|_| Err("could not be asked".into())),
+            )
+        });
+        answers.collect()
+    })
+}
+
+fn is_end(event: &Event) -> bool {
+    let Event::Key(key) = event else { return false };
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
+        || (control && key.code == KeyCode::Char('c'))
+}

@@ -1,0 +1,20 @@
+//! The spans of a gateway (`docs/observability.md`): made as data where the work is done, and only of connections and
+//! messages that are traced. What is not costs a look at an empty place.
+//!
+//! [`connection`] is the trace of one connection, [`publish`] and [`fan_out`] follow a message through the gateway,
+//! [`message`] is what travels with it; [`hooks`] are what shards and the public port call.
+
+mod connection;
+mod fan_out;
+mod hooks;
+mod message;
+mod publish;
+
+pub use connection::{ConnectionTrace, End};
+pub use fan_out::FanOutSpan;
+pub use hooks::{asked, caller, closed, decide_by_environment, handshake_refused, rate};
+pub use message::Trace;
+pub use publish::PublishSpan;
+
+#[cfg(test)]
+mod tests;
