@@ -28,6 +28,8 @@ FILLED = [
     'networkPolicy={"enabled":true,"metricsFrom":[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]}',
     'serviceMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
     'podMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
+    'prometheusRule={"enabled":true,"labels":{"release":"prometheus"},"runbooks":"https://example.com/"}',
+    'dashboards={"enabled":true,"labels":{"a":"b"},"annotations":{"grafana_folder":"Linnet"}}',
 ]
 
 
