@@ -11,18 +11,19 @@ use crate::cli::LogFormat;
 /// Own lines from `info` on, those of libraries from `warn` on; `RUST_LOG` decides where it is set.
 const FILTER: &str = "warn,linnet_operator=info";
 
-/// Sends log lines to standard error.
+/// Sends log lines to standard error, and `sampled` in a million of the passes' spans to the exporter, where there is one.
 ///
 /// # Errors
 /// When the process has a subscriber already.
-pub fn init(format: Option<LogFormat>) -> Result<(), TryInitError> {
+pub fn init(format: Option<LogFormat>, sampled: u32) -> Result<(), TryInitError> {
     let terminal = std::io::stderr().is_terminal();
     let default = match terminal {
         true => LogFormat::Text,
         false => LogFormat::Json,
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
-    let registry = tracing_subscriber::registry().with(filter);
+    let spans = linnet_telemetry::layer::layer(sampled);
+    let registry = tracing_subscriber::registry().with(filter).with(spans);
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format.unwrap_or(default) {
         LogFormat::Json => registry.with(lines.json()).try_init(),

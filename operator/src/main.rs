@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -11,8 +12,12 @@ use kube::{Client, Config};
 use linnet_operator::cli::{Action, Cli, Render, Run};
 use linnet_operator::service::Service;
 use linnet_operator::{logging, probe, render};
+use linnet_telemetry::{Exporter, Settings, env};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the last spans may take on their way to a collector.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().action {
@@ -72,7 +77,12 @@ fn ask(url: &str) -> anyhow::Result<ExitCode> {
 const USER_AGENT: &str = concat!("linnet-operator/", env!("CARGO_PKG_VERSION"));
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    logging::init(options.log_format)?;
+    let settings = telemetry();
+    // The operator makes few spans, so all are recorded where nothing else is asked for.
+    logging::init(options.log_format, settings.sampling.unwrap_or(1_000_000))?;
+    for complaint in &settings.complaints {
+        tracing::warn!("{complaint}");
+    }
     // The API server's client and that of NATS are to use the same.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -84,10 +94,24 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(options, settings))
 }
 
-async fn serve(options: &Run) -> anyhow::Result<ExitCode> {
+/// Where traces go: the environment says so, as in `env` of the chart's values. Metrics are fetched.
+fn telemetry() -> Settings {
+    let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let settings = env::of_process(&env::Own {
+        service: "linnet-operator".to_owned(),
+        resource: vec![attribute("service.version", env!("CARGO_PKG_VERSION"))],
+        endpoint: None,
+    });
+    Settings {
+        metrics: None,
+        ..settings
+    }
+}
+
+async fn serve(options: &Run, telemetry: Settings) -> anyhow::Result<ExitCode> {
     let mut config = Config::infer()
         .await
         .context("no API server: neither in a cluster nor is there a KUBECONFIG")?;
@@ -122,6 +146,13 @@ async fn serve(options: &Run) -> anyhow::Result<ExitCode> {
         client,
     };
     tracing::info!(scopes = ?service.scopes, %listen, version = env!("CARGO_PKG_VERSION"), "starts");
+    let exporter = Exporter::start(telemetry, Box::new(Vec::new)).unwrap_or_else(|error| {
+        tracing::error!(%error, "traces are not sent");
+        None
+    });
     service.run(listener, stop).await;
+    if let Some(exporter) = exporter {
+        exporter.end(LAST_SPANS);
+    }
     Ok(ExitCode::SUCCESS)
 }

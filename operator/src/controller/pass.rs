@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::events::Event;
 use tokio::time::Instant;
+use tracing::{Instrument, info_span};
 
 use super::context::Context;
 use super::{again, events};
@@ -49,14 +50,17 @@ const ENDING: Duration = Duration::from_secs(60);
 pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next, PassError> {
     let client = &context.client;
     let taken = |channel: &_| context.taken(channel);
-    let observed = dereference(client, namespace, name, taken, &context.settings).await?;
+    let observed = dereference(client, namespace, name, taken, &context.settings)
+        .instrument(info_span!("dereference"))
+        .await?;
     let Some(mut observed) = observed else {
         return Ok(None);
     };
     if observed.channel.metadata.deletion_timestamp.is_some() {
         return delete(context, observed).await;
     }
-    let validated = validate(&observed.channel, &observed.taken, &context.settings);
+    let validated = info_span!("validate")
+        .in_scope(|| validate(&observed.channel, &observed.taken, &context.settings));
     let mut live = observed.live.clone();
     let carried = match validated {
         Ok(validated) if observed.is_paused() => {
@@ -64,7 +68,11 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
             context.fleets.forget(&key(&observed.channel));
             Carried::nothing(Ok(validated), &observed)
         }
-        Ok(validated) => carry_out(context, &mut observed, validated, &mut live).await?,
+        Ok(validated) => {
+            carry_out(context, &mut observed, validated, &mut live)
+                .instrument(info_span!("apply"))
+                .await?
+        }
         Err(rejection) => Carried::nothing(Err(rejection), &observed),
     };
     let facts = Facts {
@@ -78,7 +86,10 @@ pub async fn pass(context: &Context, namespace: &str, name: &str) -> Result<Next
     let status = status::compose(facts, Timestamp::now());
     let channel = &observed.channel;
     events::publish(&context.recorder, channel, carried.events).await;
-    if status::write::update(client, channel, &status).await? {
+    let updated = status::write::update(client, channel, &status)
+        .instrument(info_span!("update_status"))
+        .await?;
+    if updated {
         let news = events::news(channel.status.as_ref(), &status);
         events::publish(&context.recorder, channel, news).await;
     }
@@ -160,12 +171,14 @@ async fn carry_out(
     live: &mut Live,
 ) -> Result<Carried, PassError> {
     let (client, settings) = (&context.client, &context.settings);
-    let mut children = build(&validated, validated.spec.replicas);
+    let mut children = info_span!("build").in_scope(|| build(&validated, validated.spec.replicas));
     let conflicts = plan::conflicts(&children.clone().manifests()?, live, observed.uid());
     if !conflicts.is_empty() {
         return Ok(Carried::nothing(Err(name_conflict(&conflicts)), observed));
     }
-    let prepared = streams::prepare(&context.streams, client, settings, observed).await?;
+    let prepared = streams::prepare(&context.streams, client, settings, observed)
+        .instrument(info_span!("prepare_streams"))
+        .await?;
     config_map::record(&mut children.config_map, prepared.record());
     let uid = observed.uid();
     let verdict = context.fleets.decide(
@@ -190,7 +203,9 @@ async fn carry_out(
     let (memory, spec) = (&context.rebalances, &validated.spec);
     let moves = rebalance::rebalance(memory, &key, spec, observed, verdict.settled).await;
     // Last: a broker that does not answer must not hold up what needs none. Gateways wait for their streams.
-    let (broker, mut events) = streams::tend(&context.streams, client, observed, prepared).await?;
+    let (broker, mut events) = streams::tend(&context.streams, client, observed, prepared)
+        .instrument(info_span!("tend_streams"))
+        .await?;
     if let Some(broker) = broker.as_ref().filter(|draft| draft.truth == Truth::False) {
         context.metrics.nats_failed(&broker.reason);
     }

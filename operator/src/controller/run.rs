@@ -168,7 +168,17 @@ async fn reconcile(
     };
     let metrics = &context.metrics;
     metrics.queue.begins(namespace, name);
-    let span = tracing::info_span!("reconcile", namespace, channel = name, outcome = Empty);
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace,
+        channel = name,
+        k8s.namespace.name = namespace,
+        k8s.object.uid = metadata.uid,
+        k8s.object.generation = metadata.generation,
+        outcome = Empty,
+        otel.status_code = Empty,
+        error.type = Empty,
+    );
     let began = Instant::now();
     let pass = pass(&context, namespace, name).instrument(span.clone());
     let next = match tokio::time::timeout(PASS, pass).await {
@@ -183,6 +193,10 @@ async fn reconcile(
     };
     metrics.passed(outcome, began.elapsed());
     span.record("outcome", outcome.as_str());
+    if next.is_err() {
+        span.record("otel.status_code", "ERROR");
+        span.record("error.type", outcome.as_str());
+    }
     match next? {
         Some(wait) => {
             context.backoffs.reset(&key(&channel));

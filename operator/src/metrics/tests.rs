@@ -88,3 +88,36 @@ fn a_channel_waits_once_however_often_it_changes() {
     queue.clear();
     assert!(queue.is_empty());
 }
+
+#[test]
+fn dashboards_and_alerts_ask_for_metrics_that_there_are() {
+    let chart = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/linnet/files");
+    let boards = std::fs::read_dir(chart.join("dashboards")).unwrap();
+    let files = boards.map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.chain([chart.join("rules.yaml")]).collect();
+    let metrics = Metrics::new();
+    metrics.nats_failed("Unreachable");
+    let status = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "r", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    let mut objects = Objects::default();
+    objects.add(Some(&serde_json::from_value(status).unwrap()));
+    let text = text(metrics, objects);
+    let known: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let mut asked = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for name in words.filter(|word| word.starts_with("linnet_operator_")) {
+            assert!(
+                known.contains(&name),
+                "{}: no operator has {name}",
+                file.display()
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked > 10);
+}
