@@ -12,7 +12,8 @@ use linnet_bench::{
 /// Prints ratios against references in the same run and writes them with a plot.
 #[derive(Parser)]
 struct Arguments {
-    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. By name only: security, and,
+    /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. By name only: security,
+    /// telemetry (ten pairs), and,
     /// with a nats-server: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
     /// cluster: operator.
     names: Vec<String>,
@@ -79,6 +80,7 @@ fn choose(names: &[String]) -> Result<Vec<Scenario>> {
         scenarios::ALL
             .into_iter()
             .chain(scenarios::SECURITY)
+            .chain(scenarios::MORE)
             .chain(scenarios::NATS)
             .chain(scenarios::CLUSTER)
             .find(|(known, _)| known == name)
@@ -86,6 +88,7 @@ fn choose(names: &[String]) -> Result<Vec<Scenario>> {
                 let known: Vec<&str> = scenarios::ALL
                     .iter()
                     .chain(&scenarios::SECURITY)
+                    .chain(&scenarios::MORE)
                     .chain(&scenarios::NATS)
                     .chain(&scenarios::CLUSTER)
                     .map(|(name, _)| *name)

@@ -215,6 +215,27 @@ pub fn run(settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
+/// CPU per delivery of a gateway that serves `manifest`, in microseconds, and its memory at the end, in bytes: single
+/// messages to as many subscribers as the fan-out's.
+pub(super) fn cost_of(settings: &Settings, manifest: &str) -> Result<(f64, u64)> {
+    let traffic = Traffic {
+        subscribers: settings.pick(1000, 50),
+        schedule: Schedule {
+            per_second: settings.pick(20.0, 200.0),
+            burst: 1,
+            seconds: settings.pick(4.0, 0.3),
+            data_bytes: 128,
+        },
+    };
+    let server = settings.start_gateway(manifest)?;
+    let sample = window(server.target, Protocol::Json, traffic, |load, schedule| {
+        Ok(load
+            .publish(server.target.address, ROOM, schedule)?
+            .messages)
+    })?;
+    Ok((sample.cpu_us_per_delivery, server.target.resident()?))
+}
+
 fn gateway(settings: &Settings, traffic: Traffic, history: bool) -> Result<Sample> {
     let server = settings.start_gateway(
         &Channel {

@@ -17,6 +17,7 @@ pub mod nats_rooms;
 pub mod operator;
 pub mod security;
 mod security_refusals;
+pub mod telemetry;
 
 use std::path::PathBuf;
 
@@ -88,6 +89,8 @@ pub const ALL: [Scenario; 6] = [
 
 /// The scenarios in which the gateway refuses; run where they are named.
 pub const SECURITY: [Scenario; 1] = [("security", security::run)];
+/// Scenarios that are run where they are named.
+pub const MORE: [Scenario; 1] = [("telemetry", telemetry::run)];
 
 /// The scenarios that need a `nats-server`; run where they are named.
 pub const NATS: [Scenario; 6] = [
