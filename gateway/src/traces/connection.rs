@@ -238,8 +238,8 @@ impl End {
     #[must_use]
     pub fn is_error(self) -> bool {
         // Neither drain nor a newer connection of the same user is one, and both concern many at once.
-        matches!(self, Self::Gateway(Some(code))
-            if !matches!(code, ErrorCode::Draining | ErrorCode::Replaced))
+        let usual = |code| matches!(code, Some(ErrorCode::Draining | ErrorCode::Replaced));
+        matches!(self, Self::Gateway(code) if !usual(code))
     }
 }
 

@@ -90,6 +90,7 @@ fn a_fan_out_is_traced_where_one_of_its_messages_is() {
 #[test]
 fn drain_and_a_newer_connection_are_no_errors() {
     assert!(End::Gateway(Some(ErrorCode::SlowConsumer)).is_error());
+    assert!(End::Gateway(None).is_error(), "the protocol was broken");
     assert!(!End::Gateway(Some(ErrorCode::Draining)).is_error());
     assert!(!End::Gateway(Some(ErrorCode::Replaced)).is_error());
     assert!(!End::Client.is_error() && !End::Lost.is_error());

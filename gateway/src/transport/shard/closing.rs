@@ -38,6 +38,8 @@ impl Shard {
         ) {
             return;
         }
+        // The trace of one that the client has closed has told of that.
+        let told = matches!(connection.state, State::Detaching { .. });
         let trace_id = connection.trace.as_ref().map(|trace| trace.trace_id());
         let connection_id = connection.session.connection();
         let user_id = connection
@@ -45,7 +47,9 @@ impl Shard {
             .user()
             .map(|user| user.as_str().to_owned());
         tracing::info!(%connection_id, user_id, trace_id, code, reason, "connection closed by the gateway");
-        if let Some(connection) = self.connections.get_mut(slot as usize) {
+        if let Some(connection) = self.connections.get_mut(slot as usize)
+            && !told
+        {
             traces::closed(connection, code, End::Gateway(error));
         }
         if let Some(error) = error {
