@@ -37,6 +37,7 @@ fn check(command: &Command) {
         event,
         data,
         message_id,
+        caller: _,
     } = content;
     assert!(event.as_deref().is_none_or(|event| event.len() <= 64));
     assert!(message_id.as_deref().is_none_or(|id| id.len() <= 64));

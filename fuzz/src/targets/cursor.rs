@@ -39,6 +39,7 @@ pub fn run(data: &[u8]) {
             data: Payload::Text("x".into()),
             info: None,
             skip: None,
+            trace: None,
         };
         ring.push(Arc::new(message), 200);
     }

@@ -5,8 +5,8 @@
 mod exposition;
 mod health;
 mod metrics;
-mod rebalance;
 mod process;
+mod rebalance;
 pub mod top;
 pub mod waiting;
 

@@ -13,8 +13,8 @@ use super::public::Public;
 use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{accept, admit, agreement, opening};
-use crate::transport::address::proxy::{self, Start};
 use crate::traces;
+use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::arrival::{Caller, Welcome};
 use crate::transport::websocket::handshake::Accepted;
 

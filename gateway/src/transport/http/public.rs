@@ -20,9 +20,9 @@ use super::refusal::Refusal;
 use super::slots::{self, Slot, Slots};
 use crate::config::Channel;
 use crate::drain::Lifecycle;
+use crate::traces;
 use crate::transport::address::addresses::Addresses;
 use crate::transport::address::forwarded;
-use crate::traces;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Shards};
 

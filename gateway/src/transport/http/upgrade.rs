@@ -15,8 +15,8 @@ use super::refusal::Refusal;
 use crate::drain::Phase;
 use crate::names::RoomName;
 use crate::protocol::{Handshake, ProtocolIndex};
-use crate::transport::address::addresses::Seat;
 use crate::traces::caller;
+use crate::transport::address::addresses::Seat;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 

@@ -9,8 +9,8 @@ use super::backlog::{Backlog, Chunk, QueueMemory};
 use super::encoding::Encoding;
 use crate::protocol::Handshake;
 use crate::session::Session;
-use crate::transport::address::addresses::Seat;
 use crate::traces::ConnectionTrace;
+use crate::transport::address::addresses::Seat;
 use crate::transport::websocket::reader::Reader;
 
 /// One connection. Kept small: an idle one is mostly this.
