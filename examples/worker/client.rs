@@ -27,6 +27,9 @@ async fn main() -> anyhow::Result<()> {
     let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await?;
     let subscribe = json!({"type": "subscribe", "id": 0, "room": ROOM, "presence": true});
     socket.send(Message::text(subscribe.to_string())).await?;
+    // Who is there already is in the answer; who comes later is told.
+    let who = json!({"type": "presence", "id": "who", "room": ROOM});
+    socket.send(Message::text(who.to_string())).await?;
     let mut left = 2 * texts.len();
     let mut waiting = true;
     while left > 0 {
@@ -34,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
         let Message::Text(text) = frame else { continue };
         let frame: Value = serde_json::from_str(&text)?;
         match frame["type"].as_str() {
-            Some("presence") if waiting && has_come(&frame, &other) => {
+            Some("presence" | "ack") if waiting && has_come(&frame, &other) => {
                 waiting = false;
                 for (id, text) in texts.iter().enumerate() {
                     let publish = json!({"type": "publish", "id": id + 1, "room": ROOM, "data": {"text": text}});
@@ -54,7 +57,9 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn has_come(presence: &Value, name: &str) -> bool {
-    let came = presence["join"].as_array();
-    came.is_some_and(|came| came.iter().any(|entry| entry["info"]["name"] == name))
+/// Whether somebody is among those who come with a presence frame, or are there in an answer.
+fn has_come(frame: &Value, name: &str) -> bool {
+    let entries = [&frame["join"], &frame["members"]];
+    let mut entries = entries.into_iter().filter_map(Value::as_array).flatten();
+    entries.any(|entry| entry["info"]["name"] == name)
 }

@@ -12,6 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use crate::follower::Position;
 use crate::http::Answer;
 use crate::wait::{STEP, within};
 pub use patient::is_passing;
@@ -207,6 +208,21 @@ impl Client {
     /// Subscribes to `room`.
     pub async fn subscribe(&mut self, room: &str) -> Value {
         self.ack(json!({"type": "subscribe", "room": room})).await
+    }
+
+    /// Subscribes to `room` from `position`, the last of it, which another gateway has told: when it returns, this
+    /// client's gateway has come as far.
+    ///
+    /// # Panics
+    /// When something was missed.
+    pub async fn comes_from(&mut self, room: &str, position: &Position) {
+        let request = json!({"type": "subscribe", "room": room, "since": position.since()});
+        let ack = self.ack(request).await;
+        assert_eq!(
+            (&ack["recovered"], &ack["messages"]),
+            (&json!(true), &json!([])),
+            "{ack}"
+        );
     }
 
     /// Publishes `data` to `room`.

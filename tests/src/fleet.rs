@@ -63,14 +63,32 @@ impl Fleet {
         Self::start_each(&vec![manifest.clone(); count]).await
     }
 
-    /// Starts one gateway for each of `manifests`, which differ in how NATS is reached, and awaits that all are ready.
+    /// Starts one gateway for each of `manifests`, which differ in how NATS is reached, and awaits that all are ready
+    /// and know each other.
     pub async fn start_each(manifests: &[Manifest]) -> Self {
         let mut gateways = Vec::new();
         for (number, manifest) in manifests.iter().enumerate() {
             gateways.push(launch(number, manifest).await);
         }
+        Self::of(manifests, gateways).await
+    }
+
+    /// [`Self::start_each`], where the manifests differ in what the channel is: each gateway finds what those before it
+    /// have made.
+    pub async fn start_in_turn(manifests: &[Manifest]) -> Self {
+        let mut gateways = Vec::new();
+        for (number, manifest) in manifests.iter().enumerate() {
+            let gateway = launch(number, manifest).await;
+            gateway.ready().await;
+            gateways.push(gateway);
+        }
+        Self::of(manifests, gateways).await
+    }
+
+    async fn of(manifests: &[Manifest], gateways: Vec<Gateway>) -> Self {
         for gateway in &gateways {
             gateway.ready().await;
+            gateway.knows(gateways.len()).await;
         }
         Self {
             manifests: manifests.to_vec(),

@@ -211,6 +211,12 @@ impl Gateway {
         .await;
     }
 
+    /// Awaits that it knows of `count` gateways of its channel, itself included: direct messages reach their connections.
+    pub async fn knows(&self, count: usize) {
+        self.metric_reaches("linnet_broker_gateways", count as f64)
+            .await;
+    }
+
     /// Puts another manifest in the place of the one that is served and awaits that the gateway applied it.
     ///
     /// # Panics

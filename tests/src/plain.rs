@@ -36,6 +36,14 @@ impl Plain {
             .unwrap();
     }
 
+    /// [`Self::say`] on a connection that may end; whether it was sent.
+    pub async fn say_or_end(&mut self, text: &str) -> bool {
+        let message = Message::text(text.to_owned());
+        within("a write", STEP, self.socket.send(message))
+            .await
+            .is_ok()
+    }
+
     /// Sends a binary frame.
     ///
     /// # Panics

@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wait::{scenario, within};
+    use crate::wait::{STEP, scenario, within};
 
     /// A server that sends back what it gets.
     async fn echo() -> SocketAddr {
@@ -195,7 +195,7 @@ mod tests {
 
     async fn hears(stream: &mut TcpStream, word: &[u8]) {
         let mut heard = vec![0; word.len()];
-        within("the echo", 5, stream.read_exact(&mut heard))
+        within("the echo", STEP, stream.read_exact(&mut heard))
             .await
             .unwrap();
         assert_eq!(heard, word);
@@ -208,7 +208,7 @@ mod tests {
             let mut stream = TcpStream::connect(proxy.addr).await.unwrap();
             says(&mut stream, b"hello").await;
             stream.shutdown().await.unwrap();
-            let end = within("the end", 5, stream.read_u8()).await;
+            let end = within("the end", STEP, stream.read_u8()).await;
             assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         });
     }
@@ -245,7 +245,7 @@ mod tests {
             let mut stream = TcpStream::connect(proxy.addr).await.unwrap();
             says(&mut stream, b"before").await;
             proxy.cut().await;
-            let reset = within("the reset", 5, stream.read_u8()).await;
+            let reset = within("the reset", STEP, stream.read_u8()).await;
             assert_eq!(reset.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
             let refused = TcpStream::connect(proxy.addr).await;
             assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
             says(&mut stream, b"before").await;
             proxy.hold().await;
             proxy.cut().await;
-            let reset = within("the reset", 5, stream.read_u8()).await;
+            let reset = within("the reset", STEP, stream.read_u8()).await;
             assert_eq!(reset.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         });
     }

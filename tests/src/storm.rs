@@ -290,6 +290,10 @@ impl Outcome {
         let rooms: std::collections::BTreeSet<&str> =
             self.acked.iter().map(|acked| acked.room.as_str()).collect();
         for room in rooms {
+            let last = self.of(room).max_by_key(|acked| acked.at.offset);
+            client
+                .comes_from(room, &last.expect("a message in each room").at)
+                .await;
             let history = history(client, room).await;
             same("the history", &history, &self.written(room));
         }

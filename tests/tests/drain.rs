@@ -76,7 +76,7 @@ fn goaway_is_spread_over_the_window_and_followed_by_1012() {
             spread >= Duration::from_millis(500),
             "all told within {spread:?}"
         );
-        assert!(gateway.exit(DRAIN + 10).await.success());
+        assert!(gateway.exit(DRAIN + 30).await.success());
     });
 }
 
@@ -102,7 +102,7 @@ fn plain_clients_are_closed_with_1012() {
         plain.settle("ready").await;
         gateway.signal("TERM");
         assert_eq!(plain.closed().await, (1012, "draining".to_owned()));
-        assert!(gateway.exit(10).await.success());
+        assert!(gateway.exit(30).await.success());
     });
 }
 
@@ -119,7 +119,7 @@ fn clients_that_ignore_everything_do_not_hold_the_exit() {
             silent.push(Raw::tcp(gateway.public).await);
         }
         gateway.signal("TERM");
-        assert!(gateway.exit(15).await.success());
+        assert!(gateway.exit(30).await.success());
     });
 }
 
@@ -130,7 +130,7 @@ fn a_window_of_zero_closes_at_once() {
         let mut client = gateway.client().await;
         gateway.signal("TERM");
         assert_eq!(client.closed().await, (1012, "draining".to_owned()));
-        assert!(gateway.exit(10).await.success());
+        assert!(gateway.exit(30).await.success());
     });
 }
 
@@ -147,7 +147,7 @@ fn a_second_signal_ends_at_once() {
             })
             .await;
             gateway.signal(second);
-            gateway.exit(10).await;
+            gateway.exit(30).await;
         });
     }
 }
@@ -160,6 +160,6 @@ fn the_manifests_drain_seconds_hold_where_no_flag_is_given() {
         let mut client = gateway.client().await;
         gateway.signal("TERM");
         assert_eq!(client.closed().await, (1012, "draining".to_owned()));
-        assert!(gateway.exit(10).await.success());
+        assert!(gateway.exit(30).await.success());
     });
 }

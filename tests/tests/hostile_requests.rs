@@ -273,7 +273,8 @@ fn asking_for_100_000_rooms_gets_as_many_as_the_limit_says() {
             } else {
                 taken += 1;
             }
-            if n % 10_000 == 0 {
+            // Often, since it answers pings only when it reads.
+            if n % 1000 == 0 {
                 bystander.is_well().await;
             }
         }

@@ -214,7 +214,7 @@ fn log_lines_are_json_with_the_connection_and_never_with_payloads_or_secrets() {
             })
             .await;
         gateway.signal("TERM");
-        gateway.exit(15).await;
+        gateway.exit(30).await;
         for line in gateway.log() {
             let entry: Result<Value, _> = serde_json::from_str(&line);
             assert!(

@@ -99,7 +99,7 @@ fn a_gateway_that_waits_for_its_manifest_ends_when_it_is_told_to() {
                 .unwrap()
                 .success()
         );
-        let ended = within("its end", 10, child.wait()).await.unwrap();
+        let ended = within("its end", 60, child.wait()).await.unwrap();
         assert_eq!(ended.code(), Some(143));
     });
 }

@@ -75,7 +75,7 @@ async fn works(client: &async_nats::Client) {
     let mut subscription = client.subscribe(inbox.clone()).await.unwrap();
     client.publish(inbox, "x".into()).await.unwrap();
     let next = futures_util::StreamExt::next(&mut subscription);
-    within("the echo", 10, next).await.unwrap();
+    within("the echo", 60, next).await.unwrap();
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn certificates_of_both_sides_are_verified_and_new_files_are_taken_at_once() {
         let (certificate, key) = authority.sign(ExtendedKeyUsagePurpose::ClientAuth);
         secrets.put("tls.crt", &certificate);
         secrets.put("tls.key", &key);
-        within("the change", 10, changes.recv()).await.unwrap();
+        within("the change", 60, changes.recv()).await.unwrap();
         let connects = || {
             client
                 .statistics()
@@ -336,7 +336,7 @@ impl Running {
                 }
             }
         };
-        within("a refusal", 20, refused).await;
+        within("a refusal", 60, refused).await;
     }
 
     /// The same clients as ever: one publishes, the other hears it.

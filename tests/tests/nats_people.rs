@@ -31,7 +31,7 @@ async fn sees(client: &mut Client, room: &str, mut expected: Vec<String>) {
             }
         }
     };
-    within(("these members:", room), 20, seen).await;
+    within(("these members:", room), 60, seen).await;
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_direct_message_to_a_connection_that_closed_reaches_nobody() {
             let request = json!({"type": "send", "to": to, "data": 1});
             while here.ack(request.clone()).await["connections"] != 0 {}
         };
-        within("nobody to be reached", 20, offline).await;
+        within("nobody to be reached", 60, offline).await;
     });
 }
 
@@ -126,7 +126,7 @@ fn who_is_in_a_room_is_seen_on_a_gateway_that_nobody_is_in_it_on() {
             let request = json!({"type": "presence", "room": "count.a"});
             while asker.ack(request.clone()).await["count"] != 3 {}
         };
-        within("3 members", 20, counted).await;
+        within("3 members", 60, counted).await;
         members.remove(0).close().await;
         sees(&mut asker, "full.a", ids[1..].to_vec()).await;
     });
@@ -169,7 +169,7 @@ fn a_counted_room_counts_both_gateways() {
                 let request = json!({"type": "presence", "room": "count.a"});
                 while client.ack(request.clone()).await["count"] != 6 {}
             };
-            within("6 members", 20, counted).await;
+            within("6 members", 60, counted).await;
         }
     });
 }
@@ -178,7 +178,9 @@ fn a_counted_room_counts_both_gateways() {
 fn what_a_client_says_does_not_become_a_header_of_nats() {
     scenario(120, async {
         let (server, fleet) = fleet().await;
-        let mut wire = server.client().await.subscribe("linnet.>").await.unwrap();
+        let observer = server.client().await;
+        let mut wire = observer.subscribe("linnet.>").await.unwrap();
+        observer.flush().await.unwrap();
         let mut there = fleet[1].client().await;
         there.subscribe("kept").await;
         there.subscribe("live.a").await;
@@ -208,7 +210,7 @@ fn what_a_client_says_does_not_become_a_header_of_nats() {
         let own = ["Nats-Msg-Id", "Nats-Expected-Stream"];
         let mut seen = 0;
         while seen < 4 {
-            let message = within("what was published", 10, wire.next()).await.unwrap();
+            let message = within("what was published", 60, wire.next()).await.unwrap();
             let headers = message.headers.unwrap_or_default();
             for (name, values) in headers.iter() {
                 let name: &str = name.as_ref();

@@ -61,7 +61,7 @@ fn a_read_that_the_server_cuts_short_goes_on_until_it_has_all() {
             // It could have asked for all at once.
             let mut starts = Vec::new();
             while starts.len() < 3 {
-                let question = within("a question", 20, asked.next()).await.unwrap();
+                let question = within("a question", 60, asked.next()).await.unwrap();
                 let question: Value = serde_json::from_slice(&question.payload).unwrap();
                 if question["batch"].as_u64() > Some(MESSAGES as u64) {
                     starts.push(question["seq"].as_u64().unwrap());

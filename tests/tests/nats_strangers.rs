@@ -69,12 +69,15 @@ fn gateways_with_other_limits_share_a_stream_and_keep_its_epoch() {
     scenario(60, async {
         let server = NatsServer::jetstream().await;
         let few = manifest(&server).spec(json!({"history": {"maxMessagesPerRoom": 5}}));
-        let fleet = Fleet::start_each(&[manifest(&server), few]).await;
+        let fleet = Fleet::start_in_turn(&[manifest(&server), few]).await;
         let (mut one, mut two) = (fleet[0].client().await, fleet[1].client().await);
         let first = Position::of(&one.subscribe("lobby").await);
+        let mut last = first.clone();
         for n in 0..20 {
-            one.publish("lobby", json!(n)).await;
+            last = Position::of(&one.publish("lobby", json!(n)).await);
         }
+        let mut there = fleet[1].client().await;
+        there.comes_from("lobby", &last).await;
         let ask = json!({"type": "subscribe", "room": "lobby", "since": first.since()});
         let ack = two.ack(ask).await;
         assert_eq!(ack["epoch"], first.epoch.as_str());

@@ -9,8 +9,9 @@ use async_nats::jetstream::stream::Config;
 use linnet_tests::follower::Position;
 use linnet_tests::prelude::*;
 
-/// Within this time a message arrives once NATS and its stream are back.
-const SOON: Duration = Duration::from_secs(10);
+/// Within this time a message arrives once NATS and its stream are back: some seconds, and more on a machine that is busy
+/// with other things.
+const SOON: Duration = Duration::from_secs(40);
 
 /// A server, a proxy before gateway 1, both gateways, and a subscriber of `lobby` on each.
 struct Scene {
@@ -234,6 +235,7 @@ fn what_was_purged_unread_while_a_gateway_was_away_is_told_there() {
         let mut scene = Scene::new().await;
         scene.proxy.cut().await;
         scene.publisher.publish("lobby", json!("unread")).await;
+        assert_eq!(scene.watchers[0].skip_to("message").await["data"], "unread");
         let (name, _) = scene.stream().await;
         let streams = scene.server.streams().await;
         let stream = streams.get_stream(&name).await.unwrap();
@@ -243,7 +245,7 @@ fn what_was_purged_unread_while_a_gateway_was_away_is_told_there() {
         let told = scene.nobody_is_deaf().await;
         let gap = |frame: &Value| frame["type"] == "gap" && frame["room"] == "lobby";
         assert!(told[1].iter().any(gap), "{told:?}");
-        // Gateway 0 read it in time.
+        // Gateway 0 read it before.
         assert!(!told[0].iter().any(gap), "{told:?}");
     });
 }
@@ -319,7 +321,7 @@ fn an_ack_of_a_stream_that_was_made_anew_names_a_position_of_its_new_epoch() {
                     }
                 }
             };
-            let ack = within("the new epoch on both gateways", 20, resumed).await;
+            let ack = within("the new epoch on both gateways", 60, resumed).await;
             assert_eq!(ack["recovered"], true, "{ack}");
         }
     });

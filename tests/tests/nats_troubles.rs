@@ -6,9 +6,14 @@ use std::time::{Duration, Instant};
 
 use linnet_tests::client::is_passing;
 use linnet_tests::prelude::*;
+use linnet_tests::wait::STEP;
 
-/// The longest that a publish may take to be answered, whatever is wrong.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// The longest that a publish may take to be answered, whatever is wrong: five seconds, and more on a machine that is busy
+/// with other things.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// By when what is known is answered: well before a publish that has to be tried.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// A gateway that logs in as nobody, which this server takes for the user `gateway` with `permissions`.
 fn known(permissions: &str) -> String {
@@ -61,7 +66,7 @@ impl Scene {
     /// Publishes until it is refused with `code`: what comes first may be a part of a restart.
     async fn is_refused_as(&mut self, code: &str) {
         let refused = async { while self.refusal(json!(1)).await != code {} };
-        within(("refusals as", code), 30, refused).await;
+        within(("refusals as", code), STEP, refused).await;
     }
 
     /// Publishes until one is refused; gives the code.
@@ -77,7 +82,7 @@ impl Scene {
                 }
             }
         };
-        let error = within("a refusal", 30, refused).await;
+        let error = within("a refusal", STEP, refused).await;
         assert!(is_passing(&error), "{error}");
         error["code"].as_str().unwrap().to_owned()
     }
@@ -93,7 +98,7 @@ fn while_nats_is_away_publishing_is_refused_at_once_and_clients_stay() {
         // It is known by now, so it is told at once and for certain.
         let begun = Instant::now();
         assert_eq!(scene.refusal(json!(2)).await, "unavailable");
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         let request = json!({"type": "publish", "room": "live.a", "data": 1});
         scene.publisher.refused(request, "unavailable").await;
         scene.server.launch().await;
@@ -140,10 +145,18 @@ fn credentials_that_are_refused_are_named_and_healed() {
             json!({"type": "publish", "room": "live.a", "data": 1}),
             json!({"type": "send", "to": scene.publisher.id(), "data": 1}),
         ] {
-            scene
-                .publisher
-                .refused(request, "broker_unauthorized")
-                .await;
+            // A try to connect that fails for another reason may come between: then it is only unavailable.
+            let publisher = &mut scene.publisher;
+            let refused = async {
+                loop {
+                    let error = publisher.request(request.clone()).await.unwrap_err();
+                    if error["code"] == "broker_unauthorized" {
+                        return;
+                    }
+                    assert_eq!(error["code"], "unavailable", "{error}");
+                }
+            };
+            within(("a refusal of", &request), STEP, refused).await;
         }
         scene.fleet[0]
             .stays_ready_but_says(&["refuses the credentials"])

@@ -186,7 +186,7 @@ fn connections_of_a_gateway_that_is_lost_do_not_count() {
                 presence.changed().await;
             }
         };
-        within("the lost gateway to be known as such", 40, gone).await;
+        within("the lost gateway to be known as such", 60, gone).await;
         let left = |event: &Event| matches!(event, Event::Left { .. }).then_some(());
         one.driver
             .take("the lost gateway to be taken for dead", left)

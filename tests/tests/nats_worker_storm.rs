@@ -20,7 +20,7 @@ const STORM: u64 = 5_000;
 const ROOMS: u64 = 20;
 const POISONED: u64 = 1_234;
 /// What takes longer does not come.
-const SILENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
 /// Between two messages of one publisher, so that the storm outlasts some kills.
 const PACE: Duration = Duration::from_millis(8);
 

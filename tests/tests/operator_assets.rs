@@ -406,7 +406,7 @@ fn a_server_that_is_away_is_said_to_be_and_is_found_again() {
         for _ in 0..1000 {
             assert!(scene.broker().await.is_err());
         }
-        assert!(started.elapsed() < Duration::from_secs(4));
+        assert!(started.elapsed() < Duration::from_secs(30));
         scene.server.launch().await;
         let there = &scene;
         until("the server", || async move { there.broker().await.ok() }).await;

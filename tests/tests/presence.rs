@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
 use linnet_tests::prelude::*;
+use linnet_tests::raw::text;
 
 fn manifest() -> Manifest {
     Manifest::unhurried()
@@ -106,13 +107,19 @@ fn a_join_and_a_leave_inside_the_window_cancel() {
         })
         .await;
 
-        let mut bob = gateway.client().await;
-        let bob_id = bob.id();
-        bob.send(json!({"type": "subscribe", "room": "full.a"}))
-            .await;
-        bob.send(json!({"type": "unsubscribe", "room": "full.a"}))
-            .await;
-        bob.settle().await;
+        let mut bob = Raw::upgraded(gateway.public, "").await;
+        let bob_id = bob.read_json().await["connection_id"].clone();
+        // In one write, so that nothing comes between.
+        let visit: Vec<u8> = ["subscribe", "unsubscribe"]
+            .into_iter()
+            .flat_map(|kind| text(&json!({"type": kind, "room": "full.a", "id": kind}).to_string()))
+            .collect();
+        bob.send(&visit).await;
+        for kind in ["subscribe", "unsubscribe"] {
+            let ack = bob.read_json().await;
+            assert_eq!((&ack["type"], &ack["id"]), (&json!("ack"), &json!(kind)));
+        }
+        let bob_id = bob_id.as_str().unwrap().to_owned();
         carol
             .ack(json!({"type": "unsubscribe", "room": "full.a"}))
             .await;

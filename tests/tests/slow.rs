@@ -11,6 +11,11 @@ const MIB: u64 = 1 << 20;
 /// Counts connections that were closed as slow.
 const SLOW: &str = "linnet_slow_consumers_total";
 
+/// A manifest whose gateway does not expect a pong of those who stopped: it is their backlog that condemns them.
+fn unpinged(limits: Value) -> Manifest {
+    Manifest::unhurried().without_pings().limits(limits)
+}
+
 /// A subscriber of `room` with a receive buffer of 4096 bytes that reads no further than its ack.
 async fn stuck(gateway: &Gateway, room: &str) -> Raw {
     let mut raw = Raw::narrow(gateway.public).await;
@@ -30,7 +35,7 @@ async fn pour(gateway: &Gateway, room: &str, count: usize) {
     }
 }
 
-/// Subscribers of `hall` that time their messages.
+/// Subscribers of `hall` and of `yard` that time their messages.
 struct Others(Vec<Client>);
 
 impl Others {
@@ -39,27 +44,36 @@ impl Others {
         for _ in 0..count {
             let mut other = gateway.client().await;
             other.subscribe("hall").await;
+            other.subscribe("yard").await;
             others.push(other);
         }
         Self(others)
     }
 
-    /// Publishes `count` messages of 8 KiB, the next as soon as all have one. Gives the median of the times that a
-    /// message takes to its last receiver.
-    async fn median_delay(&mut self, publisher: &mut Client, count: usize) -> Duration {
-        let mut delays = Vec::with_capacity(count);
+    /// Publishes `count` messages of 8 KiB to each of `rooms` in turn, the next as soon as all have one. Gives for each
+    /// room the median of the times that a message takes to its last receiver: in turn, since what else the machine does
+    /// changes from one second to the next.
+    async fn median_delays<const ROOMS: usize>(
+        &mut self,
+        publisher: &mut Client,
+        rooms: [&str; ROOMS],
+        count: usize,
+    ) -> [Duration; ROOMS] {
+        let mut delays = rooms.map(|_| Vec::with_capacity(count));
         for n in 0..count {
-            let start = Instant::now();
-            publisher
-                .publish("hall", json!([n, "x".repeat(8192)]))
-                .await;
-            for other in &mut self.0 {
-                assert_eq!(other.next_of("message").await["data"][0], n);
+            for (room, delays) in rooms.iter().zip(&mut delays) {
+                let start = Instant::now();
+                publisher.publish(room, json!([n, "x".repeat(8192)])).await;
+                for other in &mut self.0 {
+                    assert_eq!(other.next_of("message").await["data"][0], n);
+                }
+                delays.push(start.elapsed());
             }
-            delays.push(start.elapsed());
         }
-        delays.sort_unstable();
-        delays[count / 2]
+        delays.map(|mut delays| {
+            delays.sort_unstable();
+            delays[count / 2]
+        })
     }
 }
 
@@ -68,19 +82,20 @@ fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothin
     const OTHERS: usize = 999;
     const MESSAGES: usize = 50; // 400 KiB, which may wait
     scenario(240, async {
-        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "512Ki"}));
-        let gateway = Gateway::start(&manifest).await;
+        let gateway = Gateway::start(&unpinged(json!({"sendQueueSize": "512Ki"}))).await;
         let mut publisher = gateway.client().await;
         let mut others = Others::new(&gateway, OTHERS).await;
-        others.median_delay(&mut publisher, 10).await; // buffers and pages of memory that are new
-        let alone = others.median_delay(&mut publisher, MESSAGES).await;
+        let rooms = ["yard", "hall"];
+        others.median_delays(&mut publisher, rooms, 10).await; // buffers and pages of memory that are new
         let before = gateway.rss();
 
         let mut stopped = stuck(&gateway, "hall").await;
         assert_eq!(gateway.metric(SLOW).await, 0.0);
-        let beside = others.median_delay(&mut publisher, MESSAGES).await;
+        let [alone, beside] = others.median_delays(&mut publisher, rooms, MESSAGES).await;
         assert_eq!(gateway.metric(SLOW).await, 0.0, "it was there all the time");
-        others.median_delay(&mut publisher, 2 * MESSAGES).await;
+        others
+            .median_delays(&mut publisher, ["hall"], 2 * MESSAGES)
+            .await;
         gateway.metric_reaches(SLOW, 1.0).await;
         assert_eq!(gateway.metric(SLOW).await, 1.0, "only the one that stopped");
         println!(
@@ -104,8 +119,7 @@ fn a_reader_that_stops_is_disconnected_at_send_queue_size_and_others_lose_nothin
 #[test]
 fn a_slow_reader_that_reads_on_gets_the_documented_code() {
     scenario(120, async {
-        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "64Ki"}));
-        let gateway = Gateway::start(&manifest).await;
+        let gateway = Gateway::start(&unpinged(json!({"sendQueueSize": "64Ki"}))).await;
         let slow = stuck(&gateway, "hall").await;
         let gone = gateway.metric_reaches(SLOW, 1.0);
         // Reads on only when the gateway has given it up; the close frame stands at the end of what was sent.
@@ -145,23 +159,27 @@ fn a_quiet_slow_reader_is_disconnected_when_its_backlog_has_not_moved() {
 
 #[test]
 fn the_backlogs_of_many_slow_readers_are_bounded_together() {
-    const READERS: usize = 24;
-    scenario(180, async {
-        let limits = json!({"sendQueueSize": "16Mi", "queueMemory": "16Mi"});
-        let gateway = Gateway::start(&Manifest::unhurried().limits(limits)).await;
+    const READERS: usize = 48;
+    // Each thread that makes frames may have made all that is waiting once, and what it got back its allocator keeps.
+    const SHARDS: u64 = 2;
+    const MOST: u64 = (SHARDS + 1) * 16 * MIB + 32 * MIB;
+    scenario(240, async {
+        let manifest = unpinged(json!({"sendQueueSize": "16Mi", "queueMemory": "16Mi"}));
+        let gateway = Gateway::start_with(&manifest, &["--shards", &SHARDS.to_string()]).await;
         let mut readers = Vec::new();
         for n in 0..READERS {
             readers.push(stuck(&gateway, &format!("room{n}")).await);
         }
         let before = gateway.rss();
-        // 24 × 4 MiB in rooms of their own, so that no buffer is shared: six times the bound.
+        // 48 × 4 MiB in rooms of their own, so that no buffer is shared: twelve times the bound.
         let mut most = 0;
         for n in 0..READERS {
             pour(&gateway, &format!("room{n}"), 512).await;
             most = most.max(gateway.rss().saturating_sub(before));
         }
         gateway.metric_reaches(SLOW, 1.0).await;
-        assert!(most < 64 * MIB, "backlogs grew to {} MiB", most / MIB);
+        println!("backlogs grew to {} MiB", most / MIB);
+        assert!(most < MOST, "backlogs grew to {} MiB", most / MIB);
         // Still at work.
         pour(&gateway, "elsewhere", 1).await;
     });
@@ -170,11 +188,11 @@ fn the_backlogs_of_many_slow_readers_are_bounded_together() {
 #[test]
 fn a_reader_that_stops_does_not_hold_a_draining_gateway() {
     scenario(60, async {
-        let manifest = Manifest::unhurried().limits(json!({"sendQueueSize": "16Mi"}));
+        let manifest = unpinged(json!({"sendQueueSize": "16Mi"}));
         let mut gateway = Gateway::start_with(&manifest, &["--drain", "1"]).await;
         let _stopped = stuck(&gateway, "hall").await;
         pour(&gateway, "hall", 200).await;
         gateway.signal("TERM");
-        assert!(gateway.exit(15).await.success());
+        assert!(gateway.exit(30).await.success());
     });
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// How long the first run may take, which builds the worker and fetches what it needs.
-const PATIENCE: u64 = 400;
+const PATIENCE: u64 = 900;
 
 /// A run of the example.
 struct Run {
@@ -67,7 +67,7 @@ impl Run {
         {
             self.said.push(line);
         }
-        within("its end", 20, self.child.wait()).await.unwrap()
+        within("its end", 60, self.child.wait()).await.unwrap()
     }
 }
 
@@ -127,17 +127,17 @@ async fn talks(language: &str) {
 
 #[test]
 fn the_chat_with_its_worker_in_rust_runs_on_one_machine() {
-    scenario(500, talks("rust"));
+    scenario(400, talks("rust"));
 }
 
 #[test]
 fn the_chat_with_its_worker_in_python_runs_on_one_machine() {
-    scenario(500, talks("python"));
+    scenario(400, talks("python"));
 }
 
 #[test]
 fn with_once_it_ends_by_itself() {
-    scenario(500, async {
+    scenario(400, async {
         let mut run = Run::start(&["--once"]);
         assert!(run.ended().await.success(), "{:#?}", run.said);
         let heard = run.said.iter().filter(|line| line.contains(" hears "));

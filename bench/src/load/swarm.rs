@@ -43,7 +43,7 @@ const FAILURES_KEPT: usize = 5;
 /// No connection got further for this long while a group is opened or closed: something hangs.
 const STALLED: Duration = Duration::from_secs(20);
 /// Nothing more has come for this long: nothing more will.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(10);
 const WAKE: Token = Token(usize::MAX);
 
 /// A single-threaded event loop and the connections it drives.
@@ -139,7 +139,7 @@ impl Swarm {
     }
 
     /// Serves all connections until a group has received `messages` and `pings` in all since the last reset, nothing
-    /// more comes for 3 s, or one of its connections fails; says what it received.
+    /// more comes for 10 s, or one of its connections fails; says what it received.
     pub fn receive(&mut self, group: usize, messages: u64, pings: u64) -> Result<Snapshot> {
         let (mut last, mut since) = ((0, 0), Instant::now());
         loop {

@@ -108,7 +108,7 @@ impl Load {
     }
 
     /// Waits until a group has received `messages` and `pings` in all since the last reset, or nothing more comes for
-    /// 3 s, and says what it received.
+    /// 10 s, and says what it received.
     pub fn receive(&mut self, group: usize, messages: u64, pings: u64) -> Result<Snapshot> {
         let request = Request::Receive {
             group,

@@ -4,8 +4,8 @@ use std::{
     env,
     fs::{self, File},
     io::Read,
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    path::PathBuf,
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -25,7 +25,7 @@ pub struct NatsServer {
     monitor: u16,
     child: Child,
     /// Holds the streams and the log.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl NatsServer {
@@ -36,10 +36,12 @@ impl NatsServer {
             .map_or_else(|| PathBuf::from("nats-server"), PathBuf::from);
         let folder = tempfile::tempdir().context("no place for streams")?;
         let log = folder.path().join("log");
-        let (port, monitor) = (free_port()?, free_port()?);
+        // It takes ports that are free, and writes a file that tells which once it listens.
         let child = Command::new(&binary)
-            .args(["-js", "-a", "127.0.0.1", "-p", &port.to_string()])
-            .args(["-m", &monitor.to_string(), "-sd"])
+            .args(["-js", "-a", "127.0.0.1", "-p", "-1", "-m", "-1"])
+            .arg("--ports_file_dir")
+            .arg(folder.path())
+            .arg("-sd")
             .arg(folder.path().join("streams"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -53,13 +55,20 @@ impl NatsServer {
                 )
             })?;
         let mut server = Self {
-            port,
-            monitor,
+            port: 0,
+            monitor: 0,
             child,
-            _folder: folder,
+            folder,
         };
+        let ports = (server.folder.path()).join(format!("nats-server_{}.ports", server.child.id()));
         let begun = Instant::now();
-        while !server.greets() {
+        loop {
+            if let Some((port, monitor)) = read_ports(&ports) {
+                (server.port, server.monitor) = (port, monitor);
+                if server.greets() {
+                    return Ok(server);
+                }
+            }
             let ended = server.child.try_wait()?;
             if ended.is_some() || begun.elapsed() > START_TIMEOUT {
                 bail!(
@@ -69,7 +78,6 @@ impl NatsServer {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(server)
     }
 
     /// Where clients connect.
@@ -106,10 +114,11 @@ impl NatsServer {
     }
 }
 
-/// A port that was free a moment ago; nats-server has no way to tell which one it took.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+/// Where clients connect, and where it says how it is; `None` before the file is whole.
+fn read_ports(file: &Path) -> Option<(u16, u16)> {
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    let port = |of: &str| told[of][0].as_str()?.rsplit(':').next()?.parse().ok();
+    Some((port("nats")?, port("monitoring")?))
 }
 
 impl Drop for NatsServer {

@@ -269,6 +269,12 @@ fn broker_metrics(health: &Health, page: &mut Page<'_>) -> fmt::Result {
         None,
         metrics.connects.get(),
     )?;
+    page.gauge(
+        "linnet_broker_gateways",
+        "Gateways of the channel that this one knows of, itself included",
+        None,
+        metrics.gateways.get(),
+    )?;
     let faults = Fault::ALL.into_iter().zip(&metrics.faults);
     page.counters(
         "linnet_broker_faults",

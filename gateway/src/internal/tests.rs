@@ -144,7 +144,7 @@ async fn a_broken_manifest_is_told_and_no_reason_to_send_nobody() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), step)
+    tokio::time::timeout(Duration::from_secs(60), step)
         .await
         .unwrap();
     let (status, body) = scene.text("/readyz").await;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::{Missing, Reading, Target, poll, thin};
 
@@ -78,7 +78,7 @@ async fn one_that_is_silent_costs_the_others_nothing() {
         target("chat-1", Some(silent.local_addr().unwrap().ip())),
         target("chat-2", None),
     ];
-    let limit = Duration::from_secs(2);
+    let limit = Duration::from_secs(5);
     let readings = poll(targets, port, limit).await;
     assert!(readings["chat-0"].is_ok());
     assert_eq!(readings["chat-1"], Err(Missing::TimedOut));
@@ -105,9 +105,10 @@ async fn what_is_no_status_is_said_to_be_none() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_unreachable() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    // It is taken, so that nobody else comes to listen there, but does not listen.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
     let said = ask("chat-0", port, LONG).await;
     assert!(matches!(said, Err(Missing::Unreachable(_))), "{said:?}");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::stream::{Config, StorageType};
 
 use super::server::{self, NatsServer};
 use crate::ports;
@@ -47,17 +48,31 @@ impl NatsCluster {
         for node in &mut cluster.nodes {
             node.ready().await;
         }
-        cluster.has_leader().await;
+        cluster.takes_streams().await;
         cluster
     }
 
-    /// Awaits that a leader of the cluster answers: streams can be created and asked for.
-    async fn has_leader(&self) {
+    /// Awaits that a stream of as many replicas as there are servers can be created: two of them alone have a leader too.
+    async fn takes_streams(&self) {
         let mut streams = self.streams().await;
-        streams.set_timeout(Duration::from_millis(500));
+        streams.set_timeout(Duration::from_secs(2));
         let streams = &streams;
-        until("a leader of the cluster", || async move {
-            streams.query_account().await.ok().map(drop)
+        until("a stream on all servers", || async move {
+            let probe = Config {
+                name: "probe".into(),
+                storage: StorageType::Memory,
+                num_replicas: NODES,
+                ..Config::default()
+            };
+            streams.get_or_create_stream(probe).await.ok().map(drop)
+        })
+        .await;
+        until("the end of that stream", || async move {
+            match streams.delete_stream("probe").await {
+                Ok(_) => Some(()),
+                // A try before has ended it, and was not answered in time.
+                Err(error) => error.to_string().contains("not found").then_some(()),
+            }
         })
         .await;
     }

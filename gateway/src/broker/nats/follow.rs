@@ -277,10 +277,11 @@ impl Run {
         let Ok(places) = self.follower.events.reserve_many(1 + lost.len()).await else {
             return; // the hub is gone: so is the process soon
         };
+        // Before it is told: who hears of it may publish at once, and what is sent from an unknown place has no outcome.
+        self.follower.place.begin(epoch, last);
         for (place, event) in places.zip([position].into_iter().chain(lost)) {
             place.send(event);
         }
-        self.follower.place.begin(epoch, last);
     }
 
     fn lost(&self, scope: Scope) -> Event {

@@ -133,6 +133,8 @@ pub struct BrokerMetrics {
     pub faults: [Counter; Fault::ALL.len()],
     /// Connections that were made.
     pub connects: Counter,
+    /// Gateways of the channel that this one knows of, itself included.
+    pub gateways: Counter,
     /// Consumers that were made anew.
     pub resets: Counter,
     /// Publishes on their way to a stream.

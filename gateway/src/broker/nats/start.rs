@@ -208,7 +208,7 @@ impl Nats {
             presence::state::Config::default(),
             connection.stands(),
         );
-        tokio::spawn(tell_leases(presence.clone(), Arc::clone(&health)));
+        tokio::spawn(tell_gateways(presence.clone(), Arc::clone(&health)));
         let others = presence.clone();
         let directs = Direct {
             connection: connection.clone(),
@@ -248,9 +248,13 @@ impl Nats {
     }
 }
 
-/// Says what keeps this gateway from holding its lease.
-async fn tell_leases(mut presence: LinkHandle, health: Arc<Health>) {
-    while presence.changed().await {
+/// Says how many gateways there are, and what keeps this one from holding its lease.
+async fn tell_gateways(mut presence: LinkHandle, health: Arc<Health>) {
+    loop {
+        health.metrics.gateways.set(presence.alive().len() as u64);
+        if !presence.changed().await {
+            return;
+        }
         match presence.status() {
             Ok(()) => health.clear(Fault::NoLease),
             Err(LeaseError::Disconnected) => {} // told as such

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -44,7 +44,7 @@ impl Scene {
     }
 
     fn until(&self, what: &str, test: impl Fn(&Status) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !test(&self.watched.status()) {
             assert!(Instant::now() < deadline, "{what} did not come");
             std::thread::sleep(Duration::from_millis(5));
@@ -66,10 +66,11 @@ fn an_error_is_shown_and_gone_with_its_cause() {
     let scene = Scene::start();
     let before = scene.watched.status();
     scene.write("  console: Perhaps\n");
-    scene.until("an error", |status| status.error.is_some());
+    // A look may come between the two steps of a writing, emptying and filling.
+    let told = |status: &Status, part| status.error.as_ref().is_some_and(|e| e.contains(part));
+    scene.until("an error", |status| told(status, "spec.console"));
     let status = scene.watched.status();
     assert_eq!(status.hash, before.hash);
-    assert!(status.error.as_deref().unwrap().contains("spec.console"));
     std::fs::remove_file(&scene.path).unwrap();
     scene.until("another error", |now| now.error != status.error);
     scene.write("");
@@ -103,7 +104,8 @@ fn the_watch_ends_with_its_last_owner() {
     drop(scene.watched);
     // The next look, for which any event will do, finds nobody.
     std::fs::write(&scene.path, "x").unwrap();
+    let ended = scene.applied.recv_timeout(Duration::from_secs(60));
+    assert_eq!(ended.err(), Some(RecvTimeoutError::Disconnected));
     assert!(weak.upgrade().is_none());
-    assert!(scene.applied.recv_timeout(Duration::from_secs(5)).is_err());
     assert!(Path::new(&scene.path).exists());
 }
