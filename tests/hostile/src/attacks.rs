@@ -200,7 +200,8 @@ async fn flood(stream: TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
             begun();
         }
     };
-    let read = tokio::io::copy(&mut reader, &mut tokio::io::sink());
+    let mut nowhere = tokio::io::sink();
+    let read = tokio::io::copy(&mut reader, &mut nowhere);
     tokio::select! {
         error = write => Err(error.into()),
         outcome = read => outcome.map(drop).map_err(Into::into),

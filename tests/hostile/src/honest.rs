@@ -144,7 +144,8 @@ impl Crowd {
             while Instant::now() < end {
                 tick.tick().await;
                 for (room, speaker) in self.speakers.iter().enumerate() {
-                    self.say(room, &mut speaker.lock().await).await?;
+                    let mut speaker = speaker.lock().await;
+                    self.say(room, &mut speaker).await?;
                 }
             }
             anyhow::Ok(())
