@@ -1,6 +1,8 @@
 //! A short run of every parser: what was kept, and what chance makes of it. `LINNET_FUZZ_SECONDS` is how long each
 //! parser is tried, 1 by default; `LINNET_FUZZ_SEED` begins another sequence.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -26,7 +26,7 @@ pub fn serve() -> Result<()> {
             };
             let router = Router::new().fallback(refuse);
             tokio::select! {
-                result = async { axum::serve(listener, router).await } => result.context("cannot serve"),
+                result = axum::serve(listener, router).into_future() => result.context("cannot serve"),
                 () = stdin_ended() => Ok(()),
             }
         })

@@ -1,6 +1,5 @@
 //! The attacks. Each goes on until it is killed: where the gateway ends a connection, the attacker comes again.
 
-use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -94,18 +93,20 @@ pub async fn run(name: &str, gateway: SocketAddr) -> anyhow::Result<()> {
     let found = ALL.iter().find(|attack| attack.name == name);
     let attack = found.with_context(|| format!("no attack {name}"))?;
     let mut attackers = JoinSet::new();
+    // All together at most some thousand times a second: a small machine is shared with whom they attack.
+    let pause = Duration::from_micros(500) * u32::try_from(attack.attackers)?;
     for number in 0..attack.attackers {
-        attackers.spawn(again(number, gateway, attack.blow));
+        attackers.spawn(again(number, gateway, attack.blow, pause));
     }
     attackers.join_next().await;
     bail!("an attacker has ended")
 }
 
-async fn again(number: usize, gateway: SocketAddr, blow: Blow) {
+async fn again(number: usize, gateway: SocketAddr, blow: Blow, pause: Duration) {
     loop {
         // However it ends: the next one.
         let _ = strike(number, gateway, blow).await;
-        tokio::time::sleep(Duration::from_millis(1)).await; // its own core is not the one to burn
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -191,23 +192,20 @@ async fn strike(number: usize, gateway: SocketAddr, blow: Blow) -> anyhow::Resul
 /// Writes without end and reads what comes, as far as it does not keep from writing.
 async fn flood(stream: TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
     let (mut reader, mut writer) = stream.into_split();
-    let write: std::pin::Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>> =
-        Box::pin(async move {
-            loop {
-                writer.write_all(bytes).await?;
-                begun();
+    let write = async {
+        loop {
+            if let Err(error) = writer.write_all(bytes).await {
+                return error;
             }
-        });
-    let read = async {
-        tokio::io::copy(&mut reader, &mut tokio::io::sink())
-            .await
-            .map(drop)
+            begun();
+        }
     };
+    let mut nowhere = tokio::io::sink();
+    let read = tokio::io::copy(&mut reader, &mut nowhere);
     tokio::select! {
-        outcome = write => outcome?,
-        outcome = read => outcome?,
+        error = write => Err(error.into()),
+        outcome = read => outcome.map(drop).map_err(Into::into),
     }
-    Ok(())
 }
 
 fn read_away(stream: &mut TcpStream) {

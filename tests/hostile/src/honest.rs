@@ -92,8 +92,11 @@ impl Crowd {
                     match frames.next() {
                         Some((TEXT, payload)) if is_ack(&payload) => break,
                         Some(_) => {}
-                        None if frames.read(&mut reader).await? => {}
-                        None => bail!("an honest client was closed while it joined"),
+                        None => {
+                            if !frames.read(&mut reader).await? {
+                                bail!("an honest client was closed while it joined");
+                            }
+                        }
                     }
                 }
                 let writer = Arc::new(tokio::sync::Mutex::new(writer));
@@ -144,7 +147,8 @@ impl Crowd {
             while Instant::now() < end {
                 tick.tick().await;
                 for (room, speaker) in self.speakers.iter().enumerate() {
-                    self.say(room, &mut *speaker.lock().await).await?;
+                    let mut speaker = speaker.lock().await;
+                    self.say(room, &mut speaker).await?;
                 }
             }
             anyhow::Ok(())
@@ -317,11 +321,11 @@ fn take<T: Default>(from: &Mutex<T>) -> T {
     std::mem::take(&mut from.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+#[expect(clippy::cast_precision_loss, reason = "for people")]
 fn quantile(microseconds: &[u64], of: f64) -> anyhow::Result<f64> {
     let mut histogram = Histogram::<u64>::new(3)?;
     for value in microseconds {
         histogram.record(*value)?;
     }
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
     Ok(histogram.value_at_quantile(of) as f64 / 1000.0)
 }
