@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::door::Door;
 use crate::kubectl::Kubectl;
@@ -51,6 +52,21 @@ impl Cluster {
     #[must_use]
     pub fn https(&self, host: &str, trusted: &Path) -> Door {
         Door::https(self.https, host, trusted)
+    }
+
+    /// Restarts a component of the cluster, such as `kube-apiserver`. Whether it serves again is another matter.
+    ///
+    /// # Panics
+    /// When that does not go: only the one-node cluster's components can be restarted (LINNET_CLUSTER=onenode).
+    pub async fn restart(&self, component: &str) {
+        let script = file("tests/cluster/cluster");
+        let restart = Command::new(script).args(["restart", component]).output();
+        let done = restart.await.unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(
+            done.status.success(),
+            "{component} was not restarted: {said}"
+        );
     }
 
     /// The certificate of the Gateway `projectcontour/contour`, for `*.linnet.localhost`.

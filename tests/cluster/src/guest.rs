@@ -3,8 +3,8 @@
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::door::{Door, Stream};
 use crate::wait::{STEP, until, within};
@@ -46,6 +46,24 @@ impl Guest {
         guest.connected = guest.frame().await;
         assert_eq!(guest.connected["type"], "connected", "{}", guest.connected);
         Some(guest)
+    }
+
+    /// The HTTP status that a page of `origin` gets when it asks for a WebSocket; 101 is one.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn status_for(door: &Door, origin: &str) -> u16 {
+        let mut request = format!("{}/ws", door.url()).into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("sec-websocket-protocol", "linnet.v1.json".parse().unwrap());
+        headers.insert("origin", origin.parse().unwrap());
+        let stream = within("a connection", STEP, door.connect()).await.unwrap();
+        let asked = tokio_tungstenite::client_async(request, stream);
+        match within("an answer", STEP, asked).await {
+            Ok((_, answer)) => answer.status().as_u16(),
+            Err(Error::Http(answer)) => answer.status().as_u16(),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Name of the gateway that serves this client.

@@ -106,6 +106,17 @@ impl Kubectl {
         serde_json::from_str(&self.run(&["get", what, "--output", "json"]).await).unwrap()
     }
 
+    /// What the gateway in the pod `pod` says of itself.
+    ///
+    /// # Errors
+    /// What kubectl says: the pod is gone, or not there yet.
+    pub async fn status_of(&self, pod: &str) -> Result<Value, String> {
+        let (namespace, port) = (&self.namespace, "9090");
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/status");
+        let status = self.ask(&["get", "--raw", &path]).await?;
+        serde_json::from_str(&status).map_err(|error| error.to_string())
+    }
+
     /// The namespace's events, oldest first, for people.
     pub async fn happened(&self) -> String {
         let events = ["get", "events", "--sort-by=.metadata.creationTimestamp"];

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod door;
 pub mod guest;
 pub mod helm;
+pub mod image;
 pub mod kubectl;
 pub mod namespace;
 pub mod operator;

@@ -87,6 +87,17 @@ fn rules() -> Vec<Rule> {
             ],
         ),
         rule(
+            "Paced needs service.sessionAffinity: None: a client whose address is kept on its gateway comes straight back",
+            [
+                json!({"rollout": {"rebalance": "Paced"}}),
+                json!({"rollout": {"rebalance": "Paced"}, "service": {"sessionAffinity": "ClientIP"}}),
+            ],
+            [
+                json!({"rollout": {"rebalance": "Paced"}, "service": {"sessionAffinity": "None"}}),
+                json!({"rollout": {"rebalance": "Disabled"}}),
+            ],
+        ),
+        rule(
             "minReplicas must not be more than maxReplicas",
             [json!({"autoscaling": {"minReplicas": 4, "maxReplicas": 3}})],
             [json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 3}})],

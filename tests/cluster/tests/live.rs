@@ -13,14 +13,15 @@ use serde_json::json;
 const CHAT: &str = "realtimechannel/chat";
 
 /// Clients that hold a connection meanwhile.
-const CLIENTS: usize = 100;
+const CLIENTS: usize = 500;
 
 /// Seconds within which an edit is in force on all gateways.
 const IN_FORCE: u64 = 5;
 
 #[test]
 #[ignore = "needs a cluster: tests/run cluster"]
-fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_is_dropped() {
+fn an_edit_of_limits_rooms_authentication_and_log_level_is_in_force_within_seconds_and_nobody_is_dropped()
+ {
     scenario(240, async {
         let (cluster, namespace) = (Cluster::current(), Namespace::create("live").await);
         let kubectl = namespace.kubectl();
@@ -36,8 +37,8 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
 
         let door = cluster.http(&host);
         let mut guests = Vec::new();
-        for _ in 0..CLIENTS / 10 {
-            guests.extend(join_all((0..10).map(|_| Guest::enter(&door))).await);
+        for _ in 0..CLIENTS / 20 {
+            guests.extend(join_all((0..20).map(|_| Guest::enter(&door))).await);
         }
         let gateways: BTreeSet<_> = guests
             .iter()
@@ -48,6 +49,8 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
             guest.subscribe("lobby").await;
         }
         let pods = kubectl.run(&["get", "pods", "--output=name"]).await;
+        let stranger = "https://stranger.example";
+        assert_eq!(Guest::status_for(&door, stranger).await, 403);
         let large = json!("x".repeat(2000));
         let publish = |room: &str| json!({"type": "publish", "room": room, "data": large});
         assert_eq!(guests[0].ask(publish("stage.a")).await["type"], "ack");
@@ -55,6 +58,7 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
         chat["spec"]["limits"] = json!({"messageSize": "1Ki"});
         chat["spec"]["rooms"] = json!([{"match": "stage.*", "publish": "Nobody"}]);
         chat["spec"]["telemetry"] = json!({"logLevel": "debug"});
+        chat["spec"]["authentication"]["allowedOrigins"] = json!([stranger]);
         let begin = Instant::now();
         kubectl.apply(&chat.to_string()).await;
         settled(&kubectl, CHAT, 60, |chat| {
@@ -78,6 +82,7 @@ fn an_edit_of_limits_rooms_and_log_level_is_in_force_within_seconds_and_nobody_i
                 .await;
             assert_eq!(answer["code"], "forbidden", "{answer}");
         }
+        assert_eq!(Guest::status_for(&door, stranger).await, 101);
         join_all(guests.iter_mut().map(Guest::ping)).await;
         assert_eq!(
             kubectl.run(&["get", "pods", "--output=name"]).await,
