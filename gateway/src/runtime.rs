@@ -1,5 +1,7 @@
-//! Starts the threads of a gateway: one per shard and one for the hub with its broker.
+//! Starts the threads of a gateway: one per shard, and one for the hub's clock. A remote broker has the latter and the
+//! first shard on one thread.
 
+use std::io;
 use std::sync::Arc;
 use std::thread;
 
@@ -15,7 +17,7 @@ use crate::hub::{self, HubHandle};
 use crate::metrics::HubMetrics;
 use crate::transport::shard::Shards;
 use crate::transport::shard::backlog::QueueMemory;
-use crate::transport::shard::event_loop::Shard;
+use crate::transport::shard::event_loop::{Shard, Thread};
 use crate::transport::shard::outlet::ShardOutlet;
 
 /// A gateway whose loops run.
@@ -46,22 +48,30 @@ impl Gateway {
         let queue_memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, shards));
         let (hub, inbox) = hub::actor::handle();
         let mut handles = Vec::with_capacity(shards);
+        let mut beside = None;
         for number in 0..shards {
+            // A remote broker's tasks and the first shard share a thread: a change of threads on the way of a message
+            // costs more than all that either does with it.
+            let thread = match channel.nats.is_some() && number == 0 {
+                true => Thread::Shared,
+                false => Thread::Own,
+            };
             let (shard, handle) = Shard::new(
                 number as u16,
                 name.clone(),
                 channel.clone(),
                 hub.clone(),
                 queue_memory.clone(),
+                thread,
             )
             .context("a shard's event loop cannot be made")?;
             handles.push(handle);
-            spawn(format!("shard-{number}"), move || {
-                if let Err(error) = shard.run() {
-                    tracing::error!(%error, number, "a shard's event loop has failed");
-                    std::process::abort(); // its connections are lost: let the supervisor start anew
-                }
-            })?;
+            match thread {
+                Thread::Shared => beside = Some(shard),
+                Thread::Own => spawn(format!("shard-{number}"), move || {
+                    end_with(number, shard.run())
+                })?,
+            }
         }
         let shards = Shards::new(handles);
         let hub_metrics = Arc::new(HubMetrics::default());
@@ -98,7 +108,17 @@ impl Gateway {
                 attendant.attend().await;
             }
         };
-        spawn("hub".into(), move || runtime.block_on(attend))?;
+        match beside {
+            None => spawn("hub".into(), move || runtime.block_on(attend))?,
+            // All are tasks of the same kind: those wake each other without a system call.
+            Some(shard) => spawn("shard-0".into(), move || {
+                runtime.block_on(async {
+                    tokio::spawn(attend);
+                    let ended = tokio::spawn(shard.run_beside()).await;
+                    end_with(0, ended.map_err(io::Error::other).flatten());
+                });
+            })?,
+        }
         let presence = started.recv().context("the hub's thread has ended")??;
         Ok(Self {
             shards,
@@ -107,6 +127,14 @@ impl Gateway {
             presence,
             queue_memory,
         })
+    }
+}
+
+/// Its connections are lost if a shard's loop fails: the supervisor starts the gateway anew.
+fn end_with(number: usize, ended: io::Result<()>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, number, "a shard's event loop has failed");
+        std::process::abort();
     }
 }
 

@@ -79,6 +79,38 @@ fn a_publish_that_is_sent_again_is_worked_once() {
     });
 }
 
+/// What the guarantees say is possible: a queue made from its files knows no ids of what has left it.
+#[test]
+fn a_publish_that_is_sent_again_after_nats_was_restarted_may_be_worked_again_and_is_never_lost() {
+    scenario(90, async {
+        let (mut server, fleet) = scene().await;
+        let mut client = fleet[0].client().await;
+        client.subscribe("work.a").await;
+        let publish = json!({"type": "publish", "room": "work.a", "data": 1, "message_id": "one"});
+        client.ack(publish.clone()).await;
+        let mut first = worker(&server, "first").await;
+        assert_eq!(client.skip_to("message").await["data"], json!([1, "first"]));
+        is_worked_off(&server).await;
+        first.stop().await;
+        server.restart().await;
+        client.publish_at_last("work.a", json!("between")).await;
+        let again = client.ack(publish).await;
+        client.publish("work.a", json!("end")).await;
+        let _second = worker(&server, "second").await;
+        let mut worked = Vec::new();
+        while worked.last() != Some(&json!(["end", "second"])) {
+            worked.push(client.skip_to("message").await["data"].clone());
+        }
+        // Whoever is told that it is a repeat gets no second output, and whoever is not gets one: nothing in between.
+        let mut expected = vec![json!(["between", "second"])];
+        if again.get("duplicate").is_none() {
+            expected.push(json!([1, "second"]));
+        }
+        expected.push(json!(["end", "second"]));
+        assert_eq!(worked, expected, "{again}");
+    });
+}
+
 #[test]
 fn a_worker_may_answer_with_nothing_or_into_another_room() {
     scenario(60, async {

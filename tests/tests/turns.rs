@@ -58,3 +58,33 @@ async fn a_gateway_with_more_shards_than_cores_lets_everybody_in() {
         assert_eq!(client.next_of("message").await["data"], "to all");
     }
 }
+
+/// More than the shard beside the broker takes before it calls the others.
+const MANY: usize = 150;
+
+#[test]
+fn over_nats_everybody_is_let_in_while_one_shard_takes_newcomers_and_when_all_do() {
+    scenario(120, async {
+        let server = NatsServer::jetstream().await;
+        let manifest = Manifest::open()
+            .limits(json!({"connectsPerSecond": 100_000}))
+            .nats(&[server.url()]);
+        let gateway = Gateway::start_with(&manifest, &["--shards", "3"]).await;
+        gateway.ready().await;
+        // The second time all shards look at the door first.
+        for round in 0..2 {
+            let opened = (0..MANY).map(|_| gateway.client());
+            let mut clients = futures_util::future::join_all(opened).await;
+            for client in &mut clients {
+                client.subscribe("lobby").await;
+            }
+            clients[0].publish("lobby", json!(round)).await;
+            for client in &mut clients {
+                assert_eq!(client.next_of("message").await["data"], round);
+            }
+            for client in clients {
+                client.close().await;
+            }
+        }
+    });
+}

@@ -59,6 +59,8 @@ struct Run {
     inbox: String,
     /// By number, which is the end of the subject of its answer; numbers ascend.
     sent: BTreeMap<u64, Sent>,
+    /// Before this none of them is late; answered ones are not taken out of it, so it may come too early.
+    late_at: Option<Instant>,
     next: u64,
     held: HeldBack,
     /// Acknowledged by a store that was made anew, as it seems; they wait for its epoch.
@@ -77,6 +79,7 @@ impl Publisher {
             publisher: self,
             inbox,
             sent: BTreeMap::new(),
+            late_at: None,
             next: 0,
             held: HeldBack::default(),
             unsettled: Vec::new(),
@@ -165,6 +168,8 @@ impl Run {
         // The client's queue may be full while a connection stalls; what never got into it was not sent.
         match tokio::time::timeout_at(sent.job.deadline(), publish).await {
             Ok(Ok(())) => {
+                let deadline = sent.job.deadline();
+                self.late_at = Some(self.late_at.map_or(deadline, |at| at.min(deadline)));
                 self.sent.insert(number, sent);
             }
             failed => {
@@ -310,10 +315,10 @@ impl Run {
 
     /// When something is due.
     fn wake(&self) -> Option<Instant> {
-        let sent = self.sent.values().map(|sent| sent.job.deadline());
         let held = self.held.wake(is_under_way(&self.sent));
         let unsettled = self.unsettled.first().map(|_| self.settle_at);
-        sent.chain(held).chain(unsettled).min()
+        let times = [self.late_at, held, unsettled];
+        times.into_iter().flatten().min()
     }
 
     async fn tick(&mut self) {
@@ -325,6 +330,8 @@ impl Run {
             .extract_if(.., |_, sent| over(sent))
             .map(|(_, sent)| sent)
             .collect();
+        let deadlines = self.sent.values().map(|sent| sent.job.deadline());
+        self.late_at = deadlines.min();
         for sent in unknown {
             self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
         }

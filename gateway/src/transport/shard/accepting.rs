@@ -1,6 +1,9 @@
 //! Accepting: the listener is in every shard's epoll, exclusively and level-triggered, so that the
 //! kernel wakes one shard that has time, and a busy one leaves newcomers to the others. Each keeps
 //! what it accepts unless it has clearly more connections than another.
+//!
+//! Where one shard is beside a remote broker, it alone watches the listener while it has few
+//! connections; then it calls the others, and one of those that finds it with few again leaves.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -50,6 +53,8 @@ pub(super) struct Accepting {
     door: Arc<dyn Door>,
     peers: Peers,
     watched: bool,
+    /// Whether the others look at the door too.
+    called: bool,
 }
 
 /// So many connections more than another shard has are no reason to do anything.
@@ -64,13 +69,29 @@ impl Shard {
             door,
             peers,
             watched: false,
+            called: false,
         });
-        self.resume_accepting();
+        if !self.leaves_newcomers() {
+            self.watch_door(true);
+        }
     }
 
-    /// Watches the listener, if this shard has one and does not watch it.
+    /// Watches the listener, if this shard has one. What waits there already is told again.
     pub(super) fn resume_accepting(&mut self) {
+        if let Some(accepting) = &mut self.accepting
+            && self.bell.is_shared()
+        {
+            accepting.called = false; // another may have left
+        }
+        self.watch_door(false);
         self.watch_door(true);
+    }
+
+    /// Whether newcomers are another's for now.
+    fn leaves_newcomers(&self) -> bool {
+        let accepting = self.accepting.as_ref();
+        !self.bell.is_shared()
+            && accepting.is_some_and(|accepting| accepting.peers.leave_newcomers_to_one())
     }
 
     /// Somebody is at the door, and maybe a crowd. One alone is not looked behind: to find nobody would be a system call
@@ -99,7 +120,7 @@ impl Shard {
     /// Keeps a newcomer, or gives it to a shard that has clearly fewer: a change of threads costs
     /// more than a small difference.
     fn admit(&mut self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
-        let own = self.sockets();
+        let own = self.load();
         let mut newcomer = Some((socket, caller));
         if let Some(accepting) = &self.accepting {
             accepting.peers.with_fewest(|shard, fewest| {
@@ -118,7 +139,22 @@ impl Shard {
 
     /// The kernel wakes the first in line: one that has more connections than another goes to its end.
     fn give_way(&mut self) {
-        let own = self.sockets();
+        if self.leaves_newcomers() {
+            self.watch_door(false);
+            if let Some(accepting) = &self.accepting {
+                accepting.peers.call_one_beside();
+            }
+            return;
+        }
+        if self.bell.is_shared()
+            && self.load() > 0
+            && let Some(accepting) = &mut self.accepting
+            && !std::mem::replace(&mut accepting.called, true)
+        {
+            accepting.peers.call_others();
+            return;
+        }
+        let own = self.load();
         let fewest = self
             .accepting
             .as_ref()

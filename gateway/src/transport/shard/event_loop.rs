@@ -1,4 +1,5 @@
-//! The loop of one shard.
+//! The loop of one shard: one that has its thread for itself waits in its own epoll, one that shares it in
+//! [`beside`](super::beside).
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
+use tokio::sync::Notify;
 
 use super::accepting::{Accepting, DOOR, DOOR_TIMER};
 use super::arrival::Arrival;
 use super::backlog::QueueMemory;
 use super::command::Command;
 use super::connection::Connection;
-use super::handle::ShardHandle;
+use super::handle::{Bell, ShardHandle};
 use super::rooms::{Item, Rooms};
 use super::wheel::{Entry, Wheel};
 use crate::config::Channel;
@@ -25,6 +27,8 @@ use crate::transport::websocket::deflate::{Deflater, Inflater};
 
 /// The waker's token; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
+/// Sockets that one look at them tells of.
+pub(super) const EVENTS: usize = 1024;
 /// Bytes read from one socket at once.
 const SCRATCH: usize = 64 * 1024;
 /// Commands taken per turn.
@@ -64,6 +68,7 @@ pub struct Shard {
     /// When the gateway's last connection must be gone, once it drains.
     pub(super) draining_until: Option<u32>,
     commands: Receiver<Command>,
+    pub(super) bell: Arc<Bell>,
     woken: Arc<AtomicBool>,
     open: Arc<AtomicUsize>,
     arriving: Arc<AtomicUsize>,
@@ -74,6 +79,26 @@ pub struct Shard {
     /// Whether this shard left the hub with something to do.
     hub_is_left: bool,
     due: Vec<Entry>,
+    /// Whether somebody was at the door in the turn before.
+    pub(super) knocked: bool,
+}
+
+/// How much a turn looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// At sockets that have something, and at all else.
+    Sockets(Option<Duration>),
+    /// At all but sockets: none has anything new.
+    Rest,
+}
+
+/// Where a shard runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thread {
+    /// On one of its own: [`Shard::run`].
+    Own,
+    /// Beside other tasks of a runtime: [`Shard::run_beside`](Shard::run_beside).
+    Shared,
 }
 
 impl Shard {
@@ -84,16 +109,20 @@ impl Shard {
         channel: Arc<Channel>,
         hub: HubHandle,
         memory: Arc<QueueMemory>,
+        thread: Thread,
     ) -> io::Result<(Self, ShardHandle)> {
         let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKER)?;
+        let bell = Arc::new(match thread {
+            Thread::Own => Bell::Epoll(Waker::new(poll.registry(), WAKER)?),
+            Thread::Shared => Bell::Task(Notify::new()),
+        });
         let (sender, commands) = self::channel();
         let woken = Arc::<AtomicBool>::default();
         let [open, arriving, queued, moving] = [(); 4].map(|()| Arc::<AtomicUsize>::default());
         let metrics = Arc::new(ShardMetrics::default());
         let handle = ShardHandle::new(
             sender,
-            waker,
+            bell.clone(),
             woken.clone(),
             open.clone(),
             arriving.clone(),
@@ -128,6 +157,7 @@ impl Shard {
             waiting: HashSet::new(),
             draining_until: None,
             commands,
+            bell,
             woken,
             open,
             arriving,
@@ -136,64 +166,75 @@ impl Shard {
             more_commands: false,
             hub_is_left: false,
             due: Vec::new(),
+            knocked: false,
         };
         Ok((shard, handle))
     }
 
     /// Runs until all handles are gone.
     pub fn run(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(1024);
-        let mut knocked_before = false;
+        let mut events = Events::with_capacity(EVENTS);
         loop {
-            let timeout = self.timeout();
-            match self.poll.poll(&mut events, timeout) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            // The clock moves before anything is stamped with it; what is due waits until sockets
-            // were read, so that a sign of life counts that came while this thread was held up.
-            self.wheel.advance(Instant::now(), &mut self.due);
-            let mut knocked = false;
-            for event in &events {
-                match event.token() {
-                    WAKER => continue,
-                    DOOR => {
-                        knocked = true;
-                        continue;
-                    }
-                    _ => {}
-                }
-                let slot = event.token().0 as u32;
-                if Self::is_arrival(slot) {
-                    self.hear(slot);
-                    continue;
-                }
-                if event.is_writable() {
-                    self.flush_backlog(slot);
-                }
-                if event.is_readable() || event.is_error() {
-                    self.read(slot);
-                }
-            }
-            for _ in 0..self.unread.len() {
-                if let Some(slot) = self.unread.pop_front() {
-                    self.read(slot);
-                }
-            }
-            if knocked {
-                self.accept(knocked_before); // after those who are in already
-            }
-            knocked_before = knocked;
-            self.flush_out();
-            self.send_outbox();
-            if !self.take_commands() {
+            let look = Look::Sockets(self.timeout());
+            if !self.turn(&mut events, look)? {
                 return Ok(());
             }
-            self.look_at_due();
-            self.fan_out_slice();
-            self.flush_out();
-            self.send_outbox();
         }
+    }
+
+    /// Takes one turn; gives whether there will be another.
+    pub(super) fn turn(&mut self, events: &mut Events, look: Look) -> io::Result<bool> {
+        events.clear();
+        if let Look::Sockets(timeout) = look
+            && let Err(error) = self.poll.poll(events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(error);
+        }
+        // The clock moves before anything is stamped with it; what is due waits until sockets
+        // were read, so that a sign of life counts that came while this thread was held up.
+        self.wheel.advance(Instant::now(), &mut self.due);
+        let mut knocked = false;
+        for event in &*events {
+            match event.token() {
+                WAKER => continue,
+                DOOR => {
+                    knocked = true;
+                    continue;
+                }
+                _ => {}
+            }
+            let slot = event.token().0 as u32;
+            if Self::is_arrival(slot) {
+                self.hear(slot);
+                continue;
+            }
+            if event.is_writable() {
+                self.flush_backlog(slot);
+            }
+            if event.is_readable() || event.is_error() {
+                self.read(slot);
+            }
+        }
+        for _ in 0..self.unread.len() {
+            if let Some(slot) = self.unread.pop_front() {
+                self.read(slot);
+            }
+        }
+        if knocked {
+            self.accept(self.knocked); // after those who are in already
+        }
+        self.knocked = knocked;
+        self.flush_out();
+        self.send_outbox();
+        if !self.take_commands() {
+            return Ok(false);
+        }
+        self.look_at_due();
+        self.fan_out_slice();
+        self.flush_out();
+        self.send_outbox();
+        Ok(true)
     }
 
     /// Where a connection lives.
@@ -227,9 +268,10 @@ impl Shard {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Sockets that this shard has, or that are on their way to it.
-    pub(super) fn sockets(&self) -> usize {
-        self.open.load(Ordering::Relaxed) + self.arriving.load(Ordering::Relaxed)
+    /// Sockets that this shard has, or that are on their way to it, as far as they count.
+    pub(super) fn load(&self) -> usize {
+        let sockets = self.open.load(Ordering::Relaxed) + self.arriving.load(Ordering::Relaxed);
+        self.bell.load(sockets)
     }
 
     /// A socket is an arrival from now on.
@@ -269,7 +311,8 @@ impl Shard {
         self.queued.fetch_sub(weight, Ordering::Relaxed);
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    /// How long nothing needs to be done unless something comes.
+    pub(super) fn timeout(&self) -> Option<Duration> {
         if self.rooms.has_work()
             || self.more_commands
             || self.hub_is_left

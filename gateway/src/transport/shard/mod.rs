@@ -1,6 +1,7 @@
 //! One event loop per core that owns a part of the connections: no locks, no task per connection.
 //!
 //! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
+//! - [`beside`] is the loop where the thread is also that of a remote broker.
 //! - [`accepting`] lets newcomers in, and [`arrival`] hears what they say first.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes;
@@ -13,6 +14,7 @@ pub mod accepting;
 pub mod arrival;
 pub mod backlog;
 pub mod batch;
+mod beside;
 mod closing;
 pub mod command;
 pub(crate) mod connection;
