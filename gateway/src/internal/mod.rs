@@ -1,11 +1,12 @@
 //! The internal port: how the gateway is, for supervisors, the operator and Prometheus.
 //!
-//! It has no authentication and says nothing about clients; it is to be reachable from inside only.
+//! What it says without an API key is nothing about clients; it is to be reachable from inside only.
 
 mod exposition;
 mod health;
 mod metrics;
 mod rebalance;
+mod revoke;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
 
+use crate::auth::{ApiAccess, Revoker};
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
@@ -37,6 +39,10 @@ pub struct Internal {
     pub shards: Shards,
     /// How the broker is, where gateways share one.
     pub broker: Option<Arc<Health>>,
+    /// Who may call the server APIs.
+    pub api: Arc<ApiAccess>,
+    /// Signs users out.
+    pub revoker: Revoker,
     /// Everything that is counted.
     pub metrics: Arc<GatewayMetrics>,
 }
@@ -49,6 +55,7 @@ pub fn router(internal: Internal) -> Router {
         .route("/status", get(health::status))
         .route("/metrics", get(exposition::metrics))
         .route("/rebalance", post(rebalance::rebalance))
+        .route("/v1/revoke", post(revoke::revoke))
         .with_state(internal)
 }
 

@@ -52,6 +52,7 @@ impl Scene {
         let lifecycle = Arc::new(Lifecycle::new());
         let public = Public::new(
             loaded.channel(),
+            Arc::default(),
             Arc::new(Three),
             Arc::clone(&lifecycle),
             10_000,
@@ -61,6 +62,7 @@ impl Scene {
             shards: vec![Arc::default(), Arc::default()],
             hub: Arc::new(HubMetrics::default()),
             http: Arc::clone(public.metrics()),
+            tokens: Arc::default(),
             config: Arc::clone(&config),
             broker: None,
         };
@@ -69,6 +71,8 @@ impl Scene {
             lifecycle,
             config,
             public: Arc::new(public),
+            api: Arc::default(),
+            revoker: crate::auth::Revoker::new(Arc::default(), None),
             shards: Shards::new(Vec::new()),
             metrics: Arc::new(metrics),
             broker: None,

@@ -146,7 +146,7 @@ fn whatever_is_refused_wears_patience_out() {
         too_large,
         subscribe("no"),
         Command::Request,
-        Command::Refresh,
+        refresh("t"),
         with_token(),
     ] {
         let mut scene = Scene::new(open(spec));

@@ -18,6 +18,7 @@ pub mod command;
 mod connection;
 mod encoding;
 pub mod event_loop;
+mod expiry;
 mod fan_out;
 pub mod handle;
 mod inbound;
