@@ -117,8 +117,13 @@ fn a_token_in_the_query_is_taken_where_the_channel_says_so() {
         let allow = json!({"authentication": {"queryToken": "Allow"}});
         let gateway = gateway(&secrets, &manifest().spec(allow)).await;
         let token = signer.token("ann", &json!({}));
-        let ann = gateway.client_with(&format!("token={token}")).await;
-        assert_eq!(ann.connected["user_id"], "ann");
+        let path = format!("/ws?token={token}");
+        let mut raw = Raw::tcp(gateway.public).await;
+        assert_eq!(raw.upgrade(&path, "").await.status, 403, "no origin");
+        let mut raw = Raw::tcp(gateway.public).await;
+        let origin = format!("Origin: http://{}\r\n", gateway.public);
+        assert_eq!(raw.upgrade(&path, &origin).await.status, 101);
+        assert_eq!(raw.read_json().await["user_id"], "ann");
         assert!(!gateway.log().iter().any(|line| line.contains(&token[..40])));
     });
 }
