@@ -265,6 +265,7 @@ impl Shard {
     fn counts(&mut self, slot: u32) -> bool {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: false,
         };
