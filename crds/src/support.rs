@@ -11,7 +11,7 @@ use crate::expose::Expose;
 use crate::gateway::Gateway;
 use crate::network_policy::NetworkPolicy;
 use crate::rollout::Rebalance;
-use crate::rooms::{Access, Delivery, RoomRule};
+use crate::rooms::Delivery;
 use crate::service::Service;
 use crate::toggle::Permission;
 use crate::validate::Problem;
@@ -63,23 +63,7 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("history.partitions", |s| {
         s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.partitions != 1)
     }),
-    ("authentication.jwt", |s| s.authentication.jwt.is_some()),
-    ("authentication.apiKeySecretName", |s| {
-        s.authentication.api_key_secret_name.is_some()
-    }),
-    ("authentication.queryToken", |s| {
-        s.authentication.query_token == Permission::Allow
-    }),
     ("handler", |s| s.handler.is_some()),
-];
-
-const ROOM: &[Unsupported<RoomRule>] = &[
-    ("subscribe", |r| {
-        matches!(r.subscribe, Access::Authenticated | Access::Claim)
-    }),
-    ("publish", |r| {
-        matches!(r.publish, Access::Authenticated | Access::Claim)
-    }),
 ];
 
 /// The fields of `channel` that ask for what a gateway of this version does not do on its own.
@@ -96,7 +80,6 @@ pub fn unsupported(channel: &RealtimeChannel) -> Vec<Problem> {
     let mut problems = find(SPEC, &channel.spec, "spec", MISSING);
     for (i, rule) in channel.spec.rooms.iter().enumerate() {
         let path = format!("spec.rooms[{i}]");
-        problems.extend(find(ROOM, rule, &path, MISSING));
         if rule.delivery == Delivery::Worker && channel.spec.broker.is_none() {
             let path = format!("{path}.delivery");
             problems.push(Problem::new(path, WORKER_WITHOUT_BROKER));
@@ -146,29 +129,9 @@ mod tests {
             ),
             ("history.replicas", json!({"history": {"replicas": 3}})),
             ("history.partitions", json!({"history": {"partitions": 2}})),
-            (
-                "authentication.jwt",
-                json!({"authentication": {"jwt": {"keySecretName": "k"}}}),
-            ),
-            (
-                "authentication.apiKeySecretName",
-                json!({"authentication": {"apiKeySecretName": "k"}}),
-            ),
-            (
-                "authentication.queryToken",
-                json!({"authentication": {"queryToken": "Allow"}}),
-            ),
             ("handler", json!({"handler": handler})),
-            (
-                "rooms[0].subscribe",
-                json!({"rooms": [{"match": "a", "subscribe": "Claim"}]}),
-            ),
-            (
-                "rooms[0].publish",
-                json!({"rooms": [{"match": "a", "publish": "Authenticated"}]}),
-            ),
         ];
-        assert_eq!(cases.len(), ALONE.len() + SPEC.len() + ROOM.len());
+        assert_eq!(cases.len(), ALONE.len() + SPEC.len());
         for (field, spec) in cases {
             let channel = RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap());
             let operators = ALONE.iter().any(|(name, _)| *name == field);

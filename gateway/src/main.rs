@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use linnet_gateway::auth::{ApiAccess, Keys, Tokens};
 use linnet_gateway::broker::nats::health::Health;
 use linnet_gateway::cli::{Action, Cli, Serve};
 use linnet_gateway::config::Channel;
@@ -116,8 +117,16 @@ async fn run(
     let name: Arc<str> = options.gateway_name().into();
     let partitions = channel.history.map_or(1, |history| history.partitions);
     let health = Arc::new(Health::new(partitions));
+    let tokens = Arc::new(Tokens::default());
+    let keys = Keys::new(
+        Arc::clone(&tokens),
+        options.secrets.clone(),
+        tokio::runtime::Handle::current(),
+    );
+    keys.configure(channel.tokens.as_ref());
     let gateway = Gateway::start(
         Arc::clone(&channel),
+        &tokens,
         Arc::clone(&name),
         options.shard_count(),
         options.nats_settings(),
@@ -126,16 +135,23 @@ async fn run(
     let lifecycle = Arc::new(Lifecycle::new());
     let public = Arc::new(Public::new(
         Arc::clone(&channel),
+        Arc::clone(&tokens),
         Arc::new(gateway.shards.clone()),
         Arc::clone(&lifecycle),
         file_limit,
     ));
 
+    let api = Arc::new(ApiAccess::new(options.secrets.clone()));
+    api.configure(channel.api_key_secret.as_deref());
+
     let apply = {
+        let api = Arc::clone(&api);
         let (shards, hub) = (gateway.shards.clone(), gateway.hub.clone());
         let public = Arc::clone(&public);
         move |channel: Arc<Channel>| {
             log_level.set(channel.log_level);
+            keys.configure(channel.tokens.as_ref());
+            api.configure(channel.api_key_secret.as_deref());
             hub.configure(Arc::clone(&channel));
             shards.configure(&channel);
             public.configure(channel);
@@ -151,6 +167,7 @@ async fn run(
             .collect(),
         hub: Arc::clone(&gateway.hub_metrics),
         http: Arc::clone(public.metrics()),
+        tokens: Arc::clone(&tokens),
         config: Arc::clone(&config),
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     });
@@ -160,6 +177,8 @@ async fn run(
         lifecycle: Arc::clone(&lifecycle),
         config,
         public: Arc::clone(&public),
+        api,
+        revoker: gateway.revoker.clone(),
         shards: gateway.shards.clone(),
         top: Looks(look_up(gateway.hub.clone(), gateway.shards.clone())),
         metrics,

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
+use crate::auth::{Revoker, Tokens};
 use crate::broker::embedded::Embedded;
 use crate::broker::nats::health::Health;
 use crate::broker::nats::presence::link::LinkHandle;
@@ -20,6 +22,9 @@ use crate::transport::shard::backlog::QueueMemory;
 use crate::transport::shard::event_loop::{Shard, Thread};
 use crate::transport::shard::outlet::ShardOutlet;
 
+/// Revocations that wait to be shared.
+const REVOKE_JOBS: usize = 64;
+
 /// A gateway whose loops run.
 pub struct Gateway {
     /// Where sockets go.
@@ -32,6 +37,8 @@ pub struct Gateway {
     pub presence: Option<LinkHandle>,
     /// What waits for slow clients.
     pub queue_memory: Arc<QueueMemory>,
+    /// Revokes users on all gateways.
+    pub revoker: Revoker,
 }
 
 impl Gateway {
@@ -39,6 +46,7 @@ impl Gateway {
     /// with the broker, and when it is there.
     pub fn start(
         channel: Arc<Channel>,
+        tokens: &Arc<Tokens>,
         name: Arc<str>,
         shards: usize,
         nats: Settings,
@@ -60,6 +68,7 @@ impl Gateway {
                 number as u16,
                 name.clone(),
                 channel.clone(),
+                tokens.clone(),
                 hub.clone(),
                 queue_memory.clone(),
                 thread,
@@ -74,6 +83,12 @@ impl Gateway {
             }
         }
         let shards = Shards::new(handles);
+        let cut = shards.clone();
+        tokens.revocations().tell(move || cut.revoked());
+        let (revoke, jobs) = mpsc::channel(REVOKE_JOBS);
+        let shared = channel.nats.is_some().then_some(revoke);
+        let revoker = Revoker::new(Arc::clone(tokens.revocations()), shared);
+        let revocations = Arc::clone(tokens.revocations());
         let hub_metrics = Arc::new(HubMetrics::default());
         let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,6 +111,7 @@ impl Gateway {
                 Some(spec) => Nats::start(&channel, spec, &nats, health)
                     .await
                     .map(|broker| {
+                        broker.share(revocations, jobs);
                         let presence = broker.presence();
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
                         attendant.start(state.with_directory(directory), inbox);
@@ -126,6 +142,7 @@ impl Gateway {
             hub_metrics,
             presence,
             queue_memory,
+            revoker,
         })
     }
 }

@@ -3,7 +3,7 @@
 mod patient;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -30,6 +30,16 @@ pub type Refusal = Answer;
 /// # Panics
 /// When the server can't be reached or breaks the handshake.
 pub async fn open(addr: SocketAddr, query: &str, protocols: &str) -> Result<Socket, Refusal> {
+    open_from(addr, query, protocols, None).await
+}
+
+/// [`open`], as a proxy does for the client at `from`.
+async fn open_from(
+    addr: SocketAddr,
+    query: &str,
+    protocols: &str,
+    from: Option<Ipv4Addr>,
+) -> Result<Socket, Refusal> {
     let mark = if query.is_empty() { "" } else { "?" };
     let mut request = format!("ws://{addr}/ws{mark}{query}")
         .into_client_request()
@@ -37,6 +47,10 @@ pub async fn open(addr: SocketAddr, query: &str, protocols: &str) -> Result<Sock
     if !protocols.is_empty() {
         let headers = request.headers_mut();
         headers.insert("sec-websocket-protocol", protocols.parse().unwrap());
+    }
+    if let Some(from) = from {
+        let headers = request.headers_mut();
+        headers.insert("x-forwarded-for", from.to_string().parse().unwrap());
     }
     let handshake = async {
         let stream = TcpStream::connect(addr).await.unwrap();
@@ -57,6 +71,13 @@ pub async fn open(addr: SocketAddr, query: &str, protocols: &str) -> Result<Sock
         }
         Err(error) => panic!("the handshake broke: {error}"),
     }
+}
+
+/// An address of a network that is nobody's.
+#[must_use]
+pub fn afar() -> Ipv4Addr {
+    let [.., a, b, c] = rand::random::<[u8; 4]>();
+    Ipv4Addr::new(10, a, b, c)
 }
 
 /// Reads until the server's close frame and gives its code and reason; 1006 where the connection just ended.
@@ -103,15 +124,53 @@ impl Client {
     /// When the first frame is not `connected`.
     pub async fn open(addr: SocketAddr, query: &str) -> Result<Self, Refusal> {
         let socket = open(addr, query, "linnet.v1.json").await?;
-        let mut client = Self {
+        let mut client = Self::on(socket);
+        client.connected = client.next_of("connected").await;
+        Ok(client)
+    }
+
+    /// Connects from an address that nobody else has, where the gateway trusts its proxies, and awaits the greeting.
+    ///
+    /// # Panics
+    /// When it is refused, or the first frame is not `connected`.
+    pub async fn from_afar(addr: SocketAddr) -> Self {
+        let socket = open_from(addr, "", "linnet.v1.json", Some(afar())).await;
+        let mut client = Self::on(socket.unwrap());
+        client.connected = client.next_of("connected").await;
+        client
+    }
+
+    /// Connects with a token, as browsers hand it over, and awaits the greeting. Where the gateway trusts its proxies it
+    /// is from an address that nobody else has, so that refusals of others do not count against it.
+    ///
+    /// # Errors
+    /// The HTTP answer, where the server refused the upgrade.
+    ///
+    /// # Panics
+    /// When the first frame is not `connected`.
+    pub async fn with_token(addr: SocketAddr, token: &str) -> Result<Self, Refusal> {
+        let protocols = format!("linnet.v1.json, bearer.{token}");
+        let mut client = Self::on(open_from(addr, "", &protocols, Some(afar())).await?);
+        client.connected = client.next_of("connected").await;
+        Ok(client)
+    }
+
+    /// Connects where the server waits for `connect`.
+    ///
+    /// # Panics
+    /// When the server refuses the upgrade.
+    pub async fn silent(addr: SocketAddr) -> Self {
+        Self::on(open(addr, "", "linnet.v1.json").await.unwrap())
+    }
+
+    fn on(socket: Socket) -> Self {
+        Self {
             socket,
             connected: Value::Null,
             inbox: VecDeque::new(),
             last_id: 0,
             patience: STEP,
-        };
-        client.connected = client.next_of("connected").await;
-        Ok(client)
+        }
     }
 
     /// This connection's id, `~…`.

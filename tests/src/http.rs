@@ -95,6 +95,18 @@ pub async fn get(addr: SocketAddr, path: &str) -> Answer {
     send(addr, request.as_bytes()).await
 }
 
+/// `POST path` with a body, these header lines and `Connection: close`.
+///
+/// # Panics
+/// When the server can't be reached or does not answer in time.
+pub async fn post(addr: SocketAddr, path: &str, headers: &str, body: &str) -> Answer {
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    send(addr, request.as_bytes()).await
+}
+
 /// Sends `request` as it is and reads one answer, whether or not the server closes after it.
 ///
 /// # Panics

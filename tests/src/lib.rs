@@ -15,6 +15,8 @@ pub mod fleet;
 pub mod follower;
 pub mod gateway;
 pub mod http;
+pub mod issuer;
+pub mod jwks;
 pub mod manifest;
 pub mod metrics;
 pub mod nats;

@@ -115,3 +115,40 @@ fn a_channel_under_a_path_is_served_there_only() {
         assert_eq!(raw.upgrade("/chat/ws", "").await.status, 101);
     });
 }
+
+#[test]
+fn private_lets_in_who_has_a_token_and_each_into_its_own_rooms() {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use linnet_tests::issuer::now;
+    scenario(60, async {
+        linnet_gateway::auth::crypto::install();
+        let secrets = TempDir::new().unwrap();
+        let keys = secrets.path().join("private-keys");
+        std::fs::create_dir(&keys).unwrap();
+        // As `openssl rand -hex 32 > jwt.secret` leaves it.
+        let secret = "0123456789abcdef".repeat(4);
+        std::fs::write(keys.join("jwt.secret"), format!("{secret}\n")).unwrap();
+        std::fs::write(keys.join("api.shop"), format!("{secret}\n")).unwrap();
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("private.yaml");
+        std::fs::copy(workspace().join("examples/private.yaml"), &file).unwrap();
+        let args = ["--secrets", secrets.path().to_str().unwrap()];
+        let gateway = Gateway::start_file(folder, file, &args).await;
+        let claims = json!({
+            "iss": "https://id.example.com", "sub": "ann", "exp": now() + 600, "rooms": ["team.red"],
+        });
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        let mut ann = Client::with_token(gateway.public, &token).await.unwrap();
+        for room in ["user.ann.alerts", "team.red", "lobby"] {
+            ann.subscribe(room).await;
+        }
+        for room in ["user.bob.alerts", "team.blue"] {
+            let ask = json!({"type": "subscribe", "room": room});
+            ann.refused(ask, "forbidden").await;
+        }
+        let mut nobody = Client::silent(gateway.public).await;
+        let ask = json!({"type": "subscribe", "room": "lobby"});
+        nobody.refused(ask, "unauthenticated").await;
+    });
+}

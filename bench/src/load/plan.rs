@@ -48,6 +48,8 @@ pub struct Plan {
     pub address: SocketAddr,
     /// What they speak.
     pub protocol: Protocol,
+    /// What they say who they are by.
+    pub token: Option<String>,
     /// Room that they subscribe to, or the first part of the names of several.
     pub room: String,
     /// How they meet in rooms.
@@ -72,6 +74,7 @@ impl Plan {
         Self {
             address,
             protocol,
+            token: None,
             room: room.to_owned(),
             rooms: Rooms::One,
             hold: false,
@@ -86,7 +89,12 @@ impl Plan {
     pub(super) fn upgrade(&self) -> Vec<u8> {
         let host = self.address.to_string();
         match self.protocol {
-            Protocol::Json => handshake::request(&host, "/ws", Some("linnet.v1.json")),
+            Protocol::Json => {
+                let token = self.token.as_ref();
+                let offer = token.map(|token| format!("linnet.v1.json, bearer.{token}"));
+                let offer = offer.as_deref().unwrap_or("linnet.v1.json");
+                handshake::request(&host, "/ws", Some(offer))
+            }
             Protocol::Plain => handshake::request(
                 &host,
                 &format!("/ws?protocol=plain&room={}", self.room),

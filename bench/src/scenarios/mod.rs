@@ -17,6 +17,8 @@ pub mod nats_rooms;
 pub mod operator;
 pub mod security;
 mod security_refusals;
+mod security_rules;
+mod security_tokens;
 pub mod telemetry;
 
 use std::path::PathBuf;
@@ -101,6 +103,9 @@ pub const NATS: [Scenario; 6] = [
     ("nats-fanout", nats_fanout::run),
     ("nats-rooms", nats_rooms::run),
 ];
+
+/// The scenarios in which the gateway refuses; run where they are named.
+pub const SECURITY: [Scenario; 1] = [("security", security::run)];
 
 /// The scenarios that need a cluster; run where they are named, in its network.
 pub const CLUSTER: [Scenario; 1] = [("operator", operator::run)];

@@ -60,6 +60,7 @@ const CLOSE_MEANINGS = {
   4003: 'not allowed here',
   4004: 'replaced by a newer connection of the same user',
   4005: 'no identity was given in time',
+  4006: 'the user was signed out',
   4008: 'the server did not understand this client',
   4009: 'not a valid room name',
   4010: 'too many rooms on one connection',
@@ -74,7 +75,9 @@ const CLOSE_MEANINGS = {
   4108: 'the broker stores nothing',
   4109: 'the broker does not let the gateway in',
   4110: 'the broker does not let the gateway publish this',
+  4111: 'the server can not check tokens now',
   4200: 'messages were missed',
+  4201: 'the token has expired',
 };
 
 /**
@@ -108,6 +111,7 @@ const TRY_AGAIN = new Set([
   'no_storage',
   'broker_unauthorized',
   'broker_denied',
+  'keys_unavailable',
 ]);
 /** Codes that a `connect` may fail with and still succeed later; any other is final. */
 const CONNECT_AGAIN = new Set([...TRY_AGAIN, 'internal', 'outcome_unknown', 'draining']);
@@ -116,6 +120,9 @@ const CONNECT_CLOSE = {
   draining: 1012,
   unauthenticated: 4001,
   invalid_token: 4002,
+  // As the one before: a token that was never good is not asked for again.
+  token_expired: 4002,
+  revoked: 4006,
   forbidden: 4003,
   connect_timeout: 4005,
 };
@@ -1250,7 +1257,9 @@ class Core {
     // A token that was good before has run out: there may be a new one.
     const newToken =
       link.readyAt !== null && typeof this.#options.token === 'function' && (code === 4001 || code === 4002);
-    const stop = (then === 'stop' && !newToken) || (careful && suspects === 0);
+    // A text is the same token again, and would be refused for ever.
+    const spent = code === 4201 && typeof this.#options.token !== 'function';
+    const stop = spent || (then === 'stop' && !newToken) || (careful && suspects === 0);
     if (stop) {
       this.#emit('disconnected', { code, reason, meaning, retryInMs: null });
       return this.#finish(

@@ -122,6 +122,40 @@ test('a token that ran out is fetched anew, one that was never good is not', asy
   assert.equal((await failed).code, 'invalid_token');
 });
 
+test('a connection whose token ends comes back with a new one, and stays away where there is none', async (t) => {
+  let count = 0;
+  const { server, clock, linnet } = await setup(t, { token: () => `t${++count}` });
+  linnet.connect();
+  const first = await server.accept({ user: 'ann' });
+  await next(linnet, 'connected');
+  const gone = next(linnet, 'disconnected');
+  first.close(4201, 'token_expired');
+  const { retryInMs } = await gone;
+  assert.ok(retryInMs <= 1000);
+  clock.advance(retryInMs);
+  const { hello } = await server.accept({ user: 'ann' });
+  assert.equal(hello.token, 't2');
+
+  const other = await setup(t, { token: 'always' });
+  other.linnet.connect();
+  const peer = await other.server.accept({ user: 'ann' });
+  await next(other.linnet, 'connected');
+  const end = next(other.linnet, 'disconnected');
+  peer.close(4201, 'token_expired');
+  assert.equal((await end).retryInMs, null);
+});
+
+test('a server without keys is asked again later', async (t) => {
+  const { server, clock, linnet } = await setup(t, { token: 'abc' });
+  const connecting = linnet.connect();
+  const gone = next(linnet, 'disconnected');
+  const peer = await server.open();
+  peer.refuse(await peer.expect('connect'), 'keys_unavailable');
+  clock.advance((await gone).retryInMs);
+  await server.accept({ user: 'ann' });
+  assert.equal((await connecting).userId, 'ann');
+});
+
 test('token_expiring brings a refresh with a fresh token', async (t) => {
   let count = 0;
   const { server, linnet } = await setup(t, { token: () => `t${++count}` });

@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod limits;
+pub mod pattern;
 mod projection;
 pub mod rules;
 pub mod watch;
@@ -46,6 +47,12 @@ pub struct Channel {
     pub console: bool,
     /// Whether a client without a token gets a session.
     pub anonymous: bool,
+    /// Which tokens are taken; `None`: none.
+    pub tokens: Option<crate::auth::Policy>,
+    /// The Secret with the keys of the server APIs.
+    pub api_key_secret: Option<String>,
+    /// Whether `?token=` is taken.
+    pub query_token: bool,
     /// Origins that browsers may come from; empty: the Origin's host and port must equal Host's.
     pub allowed_origins: Vec<String>,
     /// Networks of proxies that are believed when they tell whom they speak for.
@@ -145,6 +152,12 @@ impl Channel {
             },
             console: spec.console.is_enabled(),
             anonymous: spec.authentication.anonymous == Permission::Allow,
+            tokens: {
+                let jwt = spec.authentication.jwt.as_ref();
+                jwt.and_then(crate::auth::Policy::compile)
+            },
+            api_key_secret: spec.authentication.api_key_secret_name.clone(),
+            query_token: spec.authentication.query_token == Permission::Allow,
             allowed_origins: spec.authentication.allowed_origins.clone(),
             trusted_proxies: spec.authentication.trusted_proxies.clone(),
             log_level: spec.telemetry.log_level.as_str(),

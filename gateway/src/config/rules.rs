@@ -6,8 +6,7 @@ use linnet_crds::data::DataSchema;
 pub use linnet_crds::rooms::{Access, PresenceMode};
 use linnet_crds::rooms::{Delivery, RoomRule};
 
-/// The template that stands for the session's user in a `match`.
-const USER: &str = "{user_id}";
+use super::pattern::Pattern;
 
 /// All rules of a channel; the first that matches covers a room, a built-in last one covers all others.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub struct Rules {
 /// One compiled rule.
 #[derive(Debug)]
 pub struct Rule {
-    pattern: Vec<Segment>,
+    pattern: Pattern,
     /// Who may subscribe, and so see presence and history.
     pub subscribe: Access,
     /// Who may publish.
@@ -36,14 +35,6 @@ pub struct Rule {
     pub schema: Option<Arc<DataSchema>>,
 }
 
-/// A part of a pattern: text that must stand there, any run of characters, or the user.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
-    Text(String),
-    Any,
-    User,
-}
-
 impl Rules {
     /// Compiles `spec.rooms`.
     pub fn compile(rules: &[RoomRule], channel_has_history: bool) -> Self {
@@ -58,13 +49,23 @@ impl Rules {
 
     /// The rule that decides what `user` may do in `room`.
     pub fn for_user(&self, room: &str, user: &str) -> &Rule {
-        self.first(|pattern| matches(pattern, room, Some(user)))
+        self.first(|pattern| pattern.matches(room, Some(user)))
     }
 
     /// The rule that decides what the room itself is (history, presence), the same for every user: a `{user_id}` stands
     /// for any user here.
     pub fn for_room(&self, room: &str) -> &Rule {
-        self.first(|pattern| matches(pattern, room, None))
+        self.first(|pattern| pattern.matches(room, None))
+    }
+
+    /// How many rules there are, the built-in one aside.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there is none but the built-in one.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     /// Whether what is published to any room goes to a worker.
@@ -87,7 +88,7 @@ impl Rules {
         shape(self) == shape(other)
     }
 
-    fn first(&self, matches: impl Fn(&[Segment]) -> bool) -> &Rule {
+    fn first(&self, matches: impl Fn(&Pattern) -> bool) -> &Rule {
         self.rules
             .iter()
             .find(|rule| matches(&rule.pattern))
@@ -112,7 +113,7 @@ impl Rule {
             }
         };
         Self {
-            pattern: segments(&rule.pattern),
+            pattern: Pattern::parse(&rule.pattern),
             subscribe: rule.subscribe,
             publish,
             presence: rule.presence.mode,
@@ -125,101 +126,9 @@ impl Rule {
     }
 }
 
-fn segments(pattern: &str) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::new();
-    for (index, part) in pattern.split(USER).enumerate() {
-        if index > 0 {
-            segments.push(Segment::User);
-        }
-        for (index, text) in part.split('*').enumerate() {
-            if index > 0 && segments.last() != Some(&Segment::Any) {
-                segments.push(Segment::Any);
-            }
-            if !text.is_empty() {
-                segments.push(Segment::Text(text.into()));
-            }
-        }
-    }
-    segments
-}
-
-/// Matches in O(pattern × name): remembers only the last wildcard, which may always take more. Without a user,
-/// `{user_id}` is a wildcard too.
-fn matches(pattern: &[Segment], name: &str, user: Option<&str>) -> bool {
-    let (mut segment, mut rest) = (0, name);
-    let mut retry: Option<(usize, &str)> = None;
-    loop {
-        let literal = match pattern.get(segment) {
-            Some(Segment::Text(text)) => Some(text.as_str()),
-            Some(Segment::User) => user,
-            Some(Segment::Any) => None,
-            None if rest.is_empty() => return true,
-            None => Some("\0"), // no room name holds it: the wildcard before must take more
-        };
-        match literal {
-            None => {
-                segment += 1;
-                retry = Some((segment, rest));
-            }
-            Some(text) => match rest.strip_prefix(text) {
-                Some(after) => {
-                    segment += 1;
-                    rest = after;
-                }
-                None => {
-                    let Some((after_wildcard, from)) = retry else {
-                        return false;
-                    };
-                    let Some(skipped) = from.chars().next() else {
-                        return false;
-                    };
-                    rest = &from[skipped.len_utf8()..];
-                    segment = after_wildcard;
-                    retry = Some((after_wildcard, rest));
-                }
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn is_match(pattern: &str, name: &str, user: Option<&str>) -> bool {
-        matches(&segments(pattern), name, user)
-    }
-
-    #[test]
-    fn a_star_is_any_run_of_characters_dots_included() {
-        for (pattern, name, expected) in [
-            ("*", "", true),
-            ("*", "anything.at.all", true),
-            ("orders.*", "orders.eu.1", true),
-            ("orders.*", "orders", false),
-            ("*.log", "a.log.log", true),
-            ("a*b*c", "a1b2b3c", true),
-            ("a*b*c", "a1b2b3", false),
-            ("lobby", "lobby", true),
-            ("lobby", "lobby2", false),
-            ("**", "x", true),
-            ("*ü*", "größe über", true),
-        ] {
-            assert_eq!(
-                is_match(pattern, name, Some("ann")),
-                expected,
-                "{pattern} {name}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_user_template_is_the_session_user_only() {
-        assert!(is_match("user.{user_id}.*", "user.ann.x", Some("ann")));
-        assert!(!is_match("user.{user_id}.*", "user.bob.x", Some("ann")));
-        assert!(is_match("dm.{user_id}-*", "dm.ann-bob", Some("ann")));
-        assert!(is_match("user.{user_id}.*", "user.bob.x", None));
-    }
 
     #[test]
     fn the_first_rule_that_matches_wins_and_a_built_in_one_covers_the_rest() {

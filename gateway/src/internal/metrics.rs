@@ -12,6 +12,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Unit;
 
 use super::process;
+use crate::auth::Tokens;
 use crate::broker::nats::health::{Fault, Health};
 use crate::config::watch::Watched;
 use crate::metrics::{Counter, DELIVERY_BUCKETS, Histogram, HubMetrics, ShardMetrics};
@@ -26,6 +27,8 @@ pub struct GatewayMetrics {
     pub hub: Arc<HubMetrics>,
     /// The public port's.
     pub http: Arc<HttpMetrics>,
+    /// What becomes of tokens.
+    pub tokens: Arc<Tokens>,
     /// Which configuration is in force.
     pub config: Arc<Watched>,
     /// The broker's, where gateways share one.
@@ -47,6 +50,7 @@ impl Collector for GatewayMetrics {
         self.messages(&mut page)?;
         self.queues(&mut page)?;
         self.rooms(&mut page)?;
+        token_metrics(&self.tokens, &mut page)?;
         if let Some(broker) = &self.broker {
             broker_metrics(broker, &mut page)?;
         }
@@ -253,6 +257,40 @@ impl GatewayMetrics {
     fn sum(&self, counter: impl Fn(&ShardMetrics) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| counter(shard).get()).sum()
     }
+}
+
+fn token_metrics(tokens: &Tokens, page: &mut Page<'_>) -> fmt::Result {
+    let metrics = tokens.metrics();
+    page.gauge(
+        "linnet_token_keys",
+        "Keys that tokens are checked with",
+        None,
+        tokens.keys() as u64,
+    )?;
+    page.gauge(
+        "linnet_revoked_users",
+        "Users whose earlier tokens are refused",
+        None,
+        tokens.revocations().len() as u64,
+    )?;
+    let checked = [
+        ("accepted", &metrics.accepted),
+        ("refused", &metrics.refused),
+    ];
+    page.counters(
+        "linnet_tokens",
+        "Tokens that were checked, by outcome",
+        checked.map(|(outcome, count)| ([("outcome", outcome)], count.get())),
+    )?;
+    let fetches = [
+        ("fetched", &metrics.fetched),
+        ("failed", &metrics.fetch_failures),
+    ];
+    page.counters(
+        "linnet_key_fetches",
+        "Fetches of the issuer's published keys, by outcome",
+        fetches.map(|(outcome, count)| ([("outcome", outcome)], count.get())),
+    )
 }
 
 fn broker_metrics(health: &Health, page: &mut Page<'_>) -> fmt::Result {

@@ -1,12 +1,13 @@
 //! The internal port: how the gateway is, for supervisors, the operator and Prometheus.
 //!
-//! It has no authentication and says nothing about clients; it is to be reachable from inside only.
+//! What it says without an API key is nothing about clients; it is to be reachable from inside only.
 
 mod exposition;
 mod health;
 mod metrics;
 mod process;
 mod rebalance;
+mod revoke;
 pub mod top;
 pub mod waiting;
 
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
 
+use crate::auth::{ApiAccess, Revoker};
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
@@ -41,6 +43,10 @@ pub struct Internal {
     pub broker: Option<Arc<Health>>,
     /// Who is largest and slowest, looked up when asked.
     pub top: Looks,
+    /// Who may call the server APIs.
+    pub api: Arc<ApiAccess>,
+    /// Signs users out.
+    pub revoker: Revoker,
     /// Everything that is counted.
     pub metrics: Arc<GatewayMetrics>,
 }
@@ -64,6 +70,7 @@ pub fn router(internal: Internal) -> Router {
         .route("/metrics", get(exposition::metrics))
         .route("/rebalance", post(rebalance::rebalance))
         .route("/top", get(top::top))
+        .route("/v1/revoke", post(revoke::revoke))
         .with_state(internal)
 }
 

@@ -53,6 +53,7 @@ impl Scene {
         let lifecycle = Arc::new(Lifecycle::new());
         let public = Public::new(
             loaded.channel(),
+            Arc::default(),
             Arc::new(Three),
             Arc::clone(&lifecycle),
             10_000,
@@ -62,6 +63,7 @@ impl Scene {
             shards: vec![Arc::default(), Arc::default()],
             hub: Arc::new(HubMetrics::default()),
             http: Arc::clone(public.metrics()),
+            tokens: Arc::default(),
             config: Arc::clone(&config),
             broker: None,
         };
@@ -70,6 +72,8 @@ impl Scene {
             lifecycle,
             config,
             public: Arc::new(public),
+            api: Arc::default(),
+            revoker: crate::auth::Revoker::new(Arc::default(), None),
             shards: Shards::new(Vec::new()),
             top: Looks(Arc::new(|_| top::Report::default())),
             metrics: Arc::new(metrics),

@@ -62,11 +62,17 @@ pub enum ErrorCode {
     Draining,
     /// Our fault.
     Internal,
+    /// The token's time is over.
+    TokenExpired,
+    /// The user was revoked.
+    Revoked,
+    /// The keys to check a token with can't be had.
+    KeysUnavailable,
 }
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -96,6 +102,9 @@ impl ErrorCode {
         Self::Gap,
         Self::Draining,
         Self::Internal,
+        Self::TokenExpired,
+        Self::Revoked,
+        Self::KeysUnavailable,
     ];
 
     /// The protocol's word.
@@ -126,6 +135,7 @@ impl ErrorCode {
                 | Self::BrokerUnauthorized
                 | Self::BrokerDenied
                 | Self::Internal
+                | Self::KeysUnavailable
         )
     }
 
@@ -236,6 +246,17 @@ impl ErrorCode {
             Self::Gap => ("gap", 4200, "messages were missed: connect again"),
             Self::Draining => ("draining", 1012, "the gateway goes away: connect again"),
             Self::Internal => ("internal", 1011, "a fault of the gateway: try again later"),
+            Self::TokenExpired => (
+                "token_expired",
+                4201,
+                "the token has expired: connect with a new one",
+            ),
+            Self::Revoked => ("revoked", 4006, "the user was signed out: sign in again"),
+            Self::KeysUnavailable => (
+                "keys_unavailable",
+                4111,
+                "the keys to check the token with can't be had now: try again later",
+            ),
         }
     }
 }

@@ -84,6 +84,7 @@ impl Protocol for Plain {
             Reply::Connected(_)
             | Reply::Ack { .. }
             | Reply::Presence { .. }
+            | Reply::TokenExpiring { .. }
             | Reply::GoAway { .. }
             | Reply::Pong { .. } => Verdict::Continue,
         }

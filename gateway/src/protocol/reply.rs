@@ -47,6 +47,11 @@ pub enum Reply<'a> {
         /// Why.
         code: ErrorCode,
     },
+    /// The token's time is nearly over: refresh it.
+    TokenExpiring {
+        /// Time left, in milliseconds.
+        within_ms: u64,
+    },
     /// The gateway will close this connection: move.
     GoAway {
         /// Time left, in milliseconds.

@@ -28,7 +28,7 @@ pub enum RequestId {
 }
 
 /// What a client asks for, in any protocol.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Command {
     /// Gives the session its user, secret or info.
     Connect {
@@ -88,9 +88,35 @@ pub enum Command {
     /// Asks the channel's handler.
     Request,
     /// Shows a new token.
-    Refresh,
+    Refresh {
+        /// The token.
+        token: Box<str>,
+    },
     /// Asks for a `pong`.
     Ping,
+}
+
+/// Tokens and secrets are left out, and so is what people say.
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, room) = match self {
+            Self::Connect { .. } => ("Connect", None),
+            Self::Subscribe { room, .. } => ("Subscribe", Some(room)),
+            Self::Unsubscribe { room } => ("Unsubscribe", Some(room)),
+            Self::Publish { room, .. } => ("Publish", Some(room)),
+            Self::Send { .. } => ("Send", None),
+            Self::History { room, .. } => ("History", Some(room)),
+            Self::Presence { room, .. } => ("Presence", Some(room)),
+            Self::Request => ("Request", None),
+            Self::Refresh { .. } => ("Refresh", None),
+            Self::Ping => ("Ping", None),
+        };
+        let mut out = f.debug_struct(name);
+        if let Some(room) = room {
+            out.field("room", room);
+        }
+        out.finish_non_exhaustive()
+    }
 }
 
 /// What is published or sent.

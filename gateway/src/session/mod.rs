@@ -4,7 +4,7 @@
 
 mod bucket;
 mod data;
-pub mod identity;
+mod identity;
 mod rates;
 mod requests;
 
@@ -12,7 +12,9 @@ mod requests;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use crate::auth::{Identity, Tokens, Verdicts};
 use crate::broker::Member;
 use crate::config::Channel;
 use crate::hub::CommandKind;
@@ -26,6 +28,10 @@ use rates::byte_burst;
 pub struct Session {
     /// How others see the connection.
     member: Member,
+    /// What its token says; absent for an anonymous one.
+    identity: Option<Box<Identity>>,
+    /// What it was told that it may do.
+    verdicts: Verdicts,
     /// The publisher's name in messages; made when first needed.
     publisher: Option<UserId>,
     secret: SessionSecret,
@@ -74,6 +80,8 @@ pub enum MembershipState {
 pub struct Surroundings<'a> {
     /// The configuration.
     pub channel: &'a Channel,
+    /// What knows whose token is whose.
+    pub tokens: &'a Tokens,
     /// Milliseconds on a clock that never goes back.
     pub now_ms: u64,
     /// Whether the hub's queue is full.
@@ -89,6 +97,8 @@ pub enum Outcome {
     Done(Option<RequestId>),
     /// `connect` is done: tell who the session is.
     Identified(Option<RequestId>),
+    /// `refresh` is done: it may be allowed less now.
+    Refreshed(Option<RequestId>),
     /// The answer to `ping`.
     Pong(Option<RequestId>),
     /// It is refused.
@@ -99,7 +109,7 @@ pub enum Outcome {
 
 impl Session {
     /// A session that has just been opened. Where anonymous ones are not allowed it waits for `connect`.
-    pub fn new(info: Option<std::sync::Arc<str>>, channel: &Channel, now_ms: u64) -> Self {
+    pub fn new(info: Option<Arc<str>>, channel: &Channel, now_ms: u64) -> Self {
         let connection = ConnectionId::random();
         let limits = &channel.limits;
         Self {
@@ -108,6 +118,8 @@ impl Session {
                 user: None,
                 info,
             },
+            identity: None,
+            verdicts: Verdicts::default(),
             publisher: None,
             secret: SessionSecret::random(),
             phase: if channel.anonymous {
@@ -149,12 +161,6 @@ impl Session {
         self.phase != Phase::AwaitingConnect
     }
 
-    /// The session is this user's from now on.
-    fn become_user(&mut self, user: UserId) {
-        self.member.user = Some(user);
-        self.publisher = None; // the rules may have been asked about the anonymous one already
-    }
-
     /// What the session is to rules and receivers: its user, or its own id.
     fn publisher(&mut self) -> UserId {
         let Member {
@@ -186,6 +192,7 @@ impl Session {
             Command::Unsubscribe { .. }
                 | Command::History { .. }
                 | Command::Presence { .. }
+                | Command::Refresh { .. }
                 | Command::Ping
         ) && let Err(refused) = self.count_question(&id, around)
         {
@@ -198,9 +205,8 @@ impl Session {
                 info,
             } => {
                 if let Some(token) = token {
-                    match identity::authenticate(&token, around.channel) {
-                        Ok(user) => self.become_user(user),
-                        Err(code) => return self.refuse(id, code, around),
+                    if let Err(refused) = self.show(&id, &token, around) {
+                        return refused;
                     }
                 } else if !first {
                     return self.refuse(id, ErrorCode::Unauthenticated, around);
@@ -244,7 +250,7 @@ impl Session {
                 Ok(()) => self.refuse(id, ErrorCode::NoHandler, around),
                 Err(refused) => refused,
             },
-            Command::Refresh => self.refuse(id, ErrorCode::InvalidToken, around),
+            Command::Refresh { token } => self.refresh(id, &token, around),
             Command::Ping => Outcome::Pong(id),
         }
     }

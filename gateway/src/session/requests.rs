@@ -1,8 +1,9 @@
 //! What becomes of the requests that concern rooms and users: the rules are asked, and the hub gets what they allow.
 
 use super::{Membership, MembershipState, Outcome, Session, Surroundings, data};
+use crate::auth::Verb;
 use crate::broker::DeduplicationKey;
-use crate::config::{Access, Channel};
+use crate::config::Channel;
 use crate::hub::CommandKind;
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName, UserId};
@@ -12,13 +13,7 @@ use crate::traces::Trace;
 impl Session {
     /// Whether the rules let the session stay in a room.
     pub fn may_stay(&mut self, room: &RoomName, channel: &Channel) -> bool {
-        let user = self.publisher();
-        self.allows(
-            channel
-                .rules
-                .for_user(room.as_str(), user.as_str())
-                .subscribe,
-        )
+        self.may(Verb::Subscribe, room, channel)
     }
 
     pub(super) fn subscribe(
@@ -78,10 +73,10 @@ impl Session {
             return refused;
         }
         let user = self.publisher();
-        let rule = around.channel.rules.for_user(room.as_str(), user.as_str());
-        if !self.allows(rule.publish) {
+        if !self.may(Verb::Publish, &room, around.channel) {
             return self.refuse(id, ErrorCode::Forbidden, around);
         }
+        let rule = around.channel.rules.for_user(room.as_str(), user.as_str());
         if let Some(schema) = &rule.schema
             && let Err(fault) = data::check(schema, &content.data)
         {
@@ -179,14 +174,5 @@ impl Session {
             None => [b"~", self.secret.as_bytes().as_slice()].concat(),
         };
         DeduplicationKey::new(room, &scope, message_id)
-    }
-
-    /// The step that decides by the rules.
-    pub(super) fn allows(&self, access: Access) -> bool {
-        match access {
-            Access::Everyone => true,
-            Access::Authenticated => self.user().is_some(),
-            Access::Claim | Access::Nobody => false,
-        }
     }
 }

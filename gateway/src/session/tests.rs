@@ -7,7 +7,6 @@ mod rooms;
 
 use super::*;
 use crate::broker::DeduplicationKey;
-use crate::config::Access;
 use crate::message::{Message, Payload};
 use crate::protocol::{Content, HistoryRange, Since};
 
@@ -29,6 +28,7 @@ fn open(spec: &str) -> Channel {
 /// One session and its clock.
 struct Scene {
     channel: Channel,
+    tokens: Tokens,
     session: Session,
     now_ms: u64,
     hub_full: bool,
@@ -39,6 +39,7 @@ impl Scene {
         let session = Session::new(None, &channel, 0);
         Self {
             channel,
+            tokens: Tokens::default(),
             session,
             now_ms: 0,
             hub_full: false,
@@ -48,6 +49,7 @@ impl Scene {
     fn request(&mut self, id: Option<u64>, command: Command) -> Outcome {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
         };
@@ -67,6 +69,7 @@ impl Scene {
     fn receive(&mut self, bytes: usize) -> Result<(), Outcome> {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
         };
@@ -76,6 +79,7 @@ impl Scene {
     fn fault(&mut self, code: ErrorCode) -> Outcome {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
         };
@@ -86,6 +90,7 @@ impl Scene {
     fn refused_by_hub(&mut self, code: ErrorCode) -> Outcome {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
         };
@@ -108,6 +113,22 @@ impl Scene {
 
 fn room(name: &str) -> RoomName {
     RoomName::parse(name).unwrap()
+}
+
+fn refresh(token: &str) -> Command {
+    Command::Refresh {
+        token: token.into(),
+    }
+}
+
+/// What a token of `user` with this claim of rooms says.
+fn identity(user: &str, rooms: &str) -> Identity {
+    Identity {
+        user: UserId::from_token(user).unwrap(),
+        grants: Arc::new(crate::auth::grants::Grants::parse(rooms).unwrap()),
+        ends: u64::MAX,
+        issued: None,
+    }
 }
 
 fn subscribe(name: &str) -> Command {

@@ -23,6 +23,9 @@ const HISTORY: [&str; 2] = ["max_age", "duplicate_window"];
 /// More of the streams around workers. The number of partitions, and with it the subject transform, was fixed when the
 /// stream was made.
 const WORK: [&str; 1] = ["duplicate_window"];
+/// More of the bucket of revoked users.
+const REVOCATIONS: [&str; 1] = ["max_age"];
+
 /// More of the bucket of leases.
 const LEASES: [&str; 4] = [
     "allow_msg_ttl",
@@ -94,6 +97,7 @@ pub fn correct(live: &Value, asset: &Asset, owner: &str) -> Result<Correction, R
     let more: &[&str] = match asset.kind {
         Kind::History => &HISTORY,
         Kind::Leases => &LEASES,
+        Kind::Revocations => &REVOCATIONS,
         Kind::Work | Kind::Dead => &WORK,
     };
     for field in OURS.iter().chain(more).copied() {

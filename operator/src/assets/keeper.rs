@@ -131,6 +131,7 @@ impl<'a> Keeper<'a> {
         let mut names = self.names().await?;
         names.extend(self.plan.names());
         names.push(self.plan.leases.clone());
+        names.push(self.plan.revocations.clone());
         names.sort_unstable();
         names.dedup();
         let mut deleted = Deleted::default();

@@ -3,6 +3,7 @@
 use async_nats::jetstream::stream::Config;
 use linnet_gateway::broker::nats::presence::link::bucket;
 use linnet_gateway::broker::nats::presence::state;
+use linnet_gateway::broker::nats::revocations;
 use linnet_gateway::broker::nats::stream::StreamOf;
 use linnet_gateway::broker::nats::subjects::Subjects;
 use linnet_gateway::broker::nats::workers::{self, Wanted};
@@ -15,6 +16,8 @@ pub enum Kind {
     History,
     /// Is behind the bucket with the leases of gateways.
     Leases,
+    /// Is behind the bucket with revoked users.
+    Revocations,
     /// Keeps what workers are to work.
     Work,
     /// Keeps what no worker could work.
@@ -46,6 +49,8 @@ pub struct Plan {
     pub subjects: String,
     /// The stream behind the bucket of leases, whose subjects are elsewhere.
     pub leases: String,
+    /// The stream behind the bucket of revoked users, likewise.
+    pub revocations: String,
     /// The streams. None where the channel has no broker.
     pub assets: Vec<Asset>,
     /// What workers need, where a room has some: the work queue's consumers are part of it.
@@ -63,10 +68,12 @@ impl Plan {
         let subjects = Subjects::new(prefix, &channel.namespace, &channel.name, partitions);
         let replicas = history.map_or(1, |history| u8::try_from(history.replicas).unwrap_or(1));
         let leases = bucket::config(&subjects, replicas, state::Config::default().lease);
+        let revocations = revocations::config(&subjects, usize::from(replicas));
         let mut plan = Self {
             owner: subjects.owner(),
             subjects: format!("{prefix}.{}.{}.>", channel.namespace, channel.name),
             leases: leases.name.clone(),
+            revocations: revocations.name.clone(),
             assets: Vec::new(),
             workers: channel.nats.as_ref().and_then(|_| Wanted::of(channel)),
             of: subjects.clone(),
@@ -82,6 +89,9 @@ impl Plan {
         }
         let mut add = |kind, config| plan.assets.push(Asset { kind, config });
         add(Kind::Leases, leases);
+        if channel.tokens.is_some() {
+            add(Kind::Revocations, revocations);
+        }
         if let Some(wanted) = plan.workers {
             add(Kind::Work, workers::work(&subjects, &wanted));
             add(Kind::Dead, workers::dead(&subjects, &wanted));

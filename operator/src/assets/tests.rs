@@ -77,6 +77,20 @@ fn without_history_there_is_the_bucket_and_without_a_broker_nothing() {
 }
 
 #[test]
+fn where_tokens_are_taken_there_is_a_bucket_of_revoked_users() {
+    let mut taking = channel(json!({}));
+    let jwt: linnet_crds::authentication::Jwt =
+        serde_json::from_value(json!({"keySecretName": "k"})).unwrap();
+    taking.tokens = linnet_gateway::auth::Policy::compile(&jwt);
+    let plan = Plan::of("linnet", &taking);
+    let names = [
+        "KV_linnet_shop_chat_presence",
+        "KV_linnet_shop_chat_revocations",
+    ];
+    assert_eq!(plan.names(), names);
+}
+
+#[test]
 fn a_stream_that_is_as_it_was_made_is_left_alone_also_by_a_newer_server() {
     let (asset, live) = made(json!({}));
     assert_eq!(correct(&live, &asset, OWNER), Ok(Correction::None));

@@ -74,11 +74,11 @@ fn drafts(
     match facts.validated {
         Ok(channel) => {
             let hash = &channel.hash;
-            drafts.push(configuration::condition(
-                &observed.pods,
-                &observed.readings,
-                hash,
-            ));
+            let missing = secrets::missing_for_authentication(&channel.spec, &observed.secrets);
+            drafts.push(match missing.is_empty() {
+                true => configuration::condition(&observed.pods, &observed.readings, hash),
+                false => configuration::secret_missing(&missing),
+            });
         }
         Err(_) if deployment.is_some() => drafts.push(configuration::not_accepted()),
         Err(_) => {}

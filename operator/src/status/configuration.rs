@@ -75,6 +75,13 @@ fn runs(pod: &Pod) -> bool {
     status.and_then(|status| status.phase.as_deref()) == Some("Running")
 }
 
+/// Gateways can't know tokens or callers by what is not there.
+#[must_use]
+pub fn secret_missing(missing: &[String]) -> Draft {
+    let type_ = types::CONFIGURATION_APPLIED;
+    Draft::fails(type_, "SecretMissing", missing.join("; "))
+}
+
 /// While the spec is not accepted the gateways go on with an older one.
 #[must_use]
 pub fn not_accepted() -> Draft {

@@ -147,7 +147,7 @@ fn history(plan: &Plan, orphans: &[String]) -> Vec<String> {
     let planned = plan
         .assets
         .iter()
-        .filter(|asset| asset.kind != Kind::Leases);
+        .filter(|asset| !matches!(asset.kind, Kind::Leases | Kind::Revocations));
     let planned = planned.map(|asset| asset.name().to_owned());
     planned.chain(orphans.iter().cloned()).collect()
 }

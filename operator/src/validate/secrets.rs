@@ -71,6 +71,52 @@ pub fn missing_for_broker(spec: &RealtimeChannelSpec, found: &Found) -> Vec<Stri
     missing.collect()
 }
 
+/// What is missing of the Secrets that gateways know tokens and API keys by, for people; empty where nothing is.
+#[must_use]
+pub fn missing_for_authentication(spec: &RealtimeChannelSpec, found: &Found) -> Vec<String> {
+    let authentication = &spec.authentication;
+    let jwt = authentication.jwt.as_ref();
+    let is_token_key = |key: &str| {
+        key == "jwt.secret"
+            || key.strip_prefix("jwt.").is_some_and(|rest| {
+                let kid = rest.strip_suffix(".pem").or(rest.strip_suffix(".secret"));
+                kid.is_some_and(|kid| !kid.is_empty())
+            })
+    };
+    let is_api_key = |key: &str| {
+        key.strip_prefix("api.")
+            .is_some_and(|name| !name.is_empty())
+    };
+    type Fits<'a> = &'a dyn Fn(&str) -> bool;
+    let needs: [(Option<&String>, Fits<'_>, &str); 2] = [
+        (
+            jwt.and_then(|jwt| jwt.key_secret_name.as_ref()),
+            &is_token_key,
+            "jwt.secret, jwt.<kid>.secret or jwt.<kid>.pem",
+        ),
+        (
+            authentication.api_key_secret_name.as_ref(),
+            &is_api_key,
+            "api.<name>",
+        ),
+    ];
+    let missing = needs.into_iter().filter_map(|(name, fits, keys)| {
+        let name = name?;
+        match found.get(name) {
+            // Not looked for, or not to be known.
+            None => None,
+            Some(None) => Some(format!(
+                "Secret {name} is missing: create it with {keys}; new gateways can't start without it"
+            )),
+            Some(Some(has)) if !has.iter().any(|key| fits(key)) => {
+                Some(format!("Secret {name} lacks {keys}"))
+            }
+            Some(Some(_)) => None,
+        }
+    });
+    missing.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -133,6 +179,34 @@ mod tests {
                 "Secret cert lacks tls.crt and tls.key",
             ]
         );
+    }
+
+    #[test]
+    fn the_keys_of_tokens_and_of_callers_are_asked_for_by_name() {
+        let authentication = json!({"jwt": {"keySecretName": "k"}, "apiKeySecretName": "a"});
+        let spec: RealtimeChannelSpec =
+            serde_json::from_value(json!({ "authentication": authentication })).unwrap();
+        let missing = |tokens: Option<&[&str]>, api: Option<&[&str]>| {
+            let keys = |keys: Option<&[&str]>| {
+                keys.map(|keys| keys.iter().map(|&key| key.to_owned()).collect())
+            };
+            let found = Found::from([("k".into(), keys(tokens)), ("a".into(), keys(api))]);
+            missing_for_authentication(&spec, &found)
+        };
+        for keys in ["jwt.secret", "jwt.1.pem", "jwt.a.b.secret"] {
+            assert!(missing(Some(&["x", keys]), Some(&["api.shop"])).is_empty());
+        }
+        let lacks = missing(Some(&["jwt.pem", "jwt..pem", "secret"]), Some(&["api."]));
+        assert_eq!(
+            lacks,
+            [
+                "Secret k lacks jwt.secret, jwt.<kid>.secret or jwt.<kid>.pem",
+                "Secret a lacks api.<name>"
+            ]
+        );
+        let gone = missing(None, None);
+        assert!(gone.iter().all(|text| text.contains("is missing")) && gone.len() == 2);
+        assert!(missing_for_authentication(&spec, &Found::new()).is_empty());
     }
 
     #[test]

@@ -18,10 +18,14 @@ use super::presence::users::{UserConnection, Users};
 use super::publish::{self, QUEUE_BYTES};
 use super::read;
 use super::refusal;
+use super::revocations::Shared;
 use super::send;
+use super::start;
 use super::subjects::Subjects;
 use super::wire;
 use super::workers::Wanted;
+use crate::auth::Revocations;
+use crate::auth::revoker::Job;
 use crate::broker::{
     Broker, DeduplicationKey, Event, Member, Partition, PublishError, Request, Token,
 };
@@ -60,6 +64,20 @@ pub struct Nats {
 }
 
 impl Nats {
+    /// Shares the list of revoked users with the channel's other gateways, on the runtime of the caller. `jobs` are those
+    /// that this gateway puts on it.
+    pub fn share(&self, revocations: Arc<Revocations>, jobs: mpsc::Receiver<Job>) {
+        let shared = Shared {
+            connection: self.connection.clone(),
+            jetstream: start::context(&self.connection),
+            subjects: self.subjects.clone(),
+            replicas: self.channel.history.map_or(1, |history| history.replicas),
+            revocations,
+            jobs,
+        };
+        tokio::spawn(shared.run());
+    }
+
     /// Presence, to be told when the gateway drains and ends.
     pub fn presence(&self) -> LinkHandle {
         self.presence.clone()

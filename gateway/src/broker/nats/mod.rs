@@ -18,6 +18,7 @@ pub mod presence;
 mod publish;
 mod read;
 mod refusal;
+pub mod revocations;
 mod send;
 mod start;
 pub mod stream;

@@ -264,7 +264,7 @@ async fn tell_gateways(mut presence: LinkHandle, health: Arc<Health>) {
 }
 
 /// JetStream on a connection.
-fn context(connection: &Connection) -> jetstream::Context {
+pub(super) fn context(connection: &Connection) -> jetstream::Context {
     ContextBuilder::new()
         .timeout(REQUEST_TIMEOUT)
         .build(connection.client.clone())

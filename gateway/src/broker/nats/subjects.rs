@@ -101,6 +101,11 @@ impl Subjects {
         format!("{}_presence", self.stream)
     }
 
+    /// The key-value bucket with the channel's revoked users.
+    pub fn revocations_bucket(&self) -> String {
+        format!("{}_revocations", self.stream)
+    }
+
     /// Where messages of a room go that a worker gets. The stream itself tells its partition.
     pub fn work(&self, room: &RoomName) -> String {
         format!("{}.work.{}", self.base, token(room))

@@ -89,10 +89,11 @@ fn command(fields: &Fields<'_>) -> Parsed<Command> {
                 .transpose()?,
         }),
         "request" => Ok(Command::Request),
-        "refresh" => {
-            string(required(fields.token, "token")?, "token")?;
-            Ok(Command::Refresh)
-        }
+        "refresh" => Ok(Command::Refresh {
+            token: string(required(fields.token, "token")?, "token")?
+                .as_ref()
+                .into(),
+        }),
         "ping" => Ok(Command::Ping),
         other => Err(Problem {
             code: ErrorCode::UnknownType,

@@ -83,6 +83,11 @@ pub fn reply(reply: &Reply<'_>) -> Vec<u8> {
             object.string("message", code.advice());
             object.finish()
         }
+        Reply::TokenExpiring { within_ms } => {
+            let mut object = Object::new("token_expiring", 56);
+            object.number("within_ms", *within_ms);
+            object.finish()
+        }
         Reply::GoAway { within_ms } => {
             let mut object = Object::new("goaway", 48);
             object.number("within_ms", *within_ms);

@@ -40,7 +40,7 @@ fn after_any_other_request_it_is_too_late_for_connect() {
             after: None,
         },
         Command::Request,
-        Command::Refresh,
+        refresh("t"),
     ] {
         let mut scene = Scene::new(open(""));
         scene.ask(first);
@@ -70,7 +70,7 @@ fn where_anonymous_is_denied_everything_waits_for_a_token() {
         unsubscribe("r"),
         publish("r"),
         send("u"),
-        Command::Refresh,
+        refresh("t"),
         connect(),
     ] {
         assert_eq!(code(scene.ask(command)), ErrorCode::Unauthenticated);
@@ -95,7 +95,7 @@ fn a_token_is_refused_and_changes_nothing() {
     );
     assert_eq!(scene.session.user(), None);
     assert_eq!(message(scene.ask(publish("r"))).0.info, None);
-    assert_eq!(code(scene.ask(Command::Refresh)), ErrorCode::InvalidToken);
+    assert_eq!(code(scene.ask(refresh("t"))), ErrorCode::Unauthenticated);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn an_anonymous_session_publishes_as_its_connection() {
 #[test]
 fn a_session_with_a_user_publishes_as_the_user() {
     let mut scene = Scene::new(open(""));
-    scene.session.member.user = UserId::from_token("ann");
+    scene.session.identify(Box::new(identity("ann", "[]")));
     assert_eq!(
         message(scene.ask(publish("r"))).0.from.unwrap().as_str(),
         "ann"
@@ -161,9 +161,7 @@ fn a_session_with_a_user_publishes_as_the_user() {
 fn a_user_publishes_as_such_even_if_the_rules_were_asked_about_the_anonymous_session_before() {
     let mut scene = Scene::new(open(""));
     assert!(scene.session.may_stay(&room("r"), &scene.channel));
-    scene
-        .session
-        .become_user(UserId::from_token("ann").unwrap());
+    scene.session.identify(Box::new(identity("ann", "[]")));
     assert_eq!(
         message(scene.ask(publish("r"))).0.from.unwrap().as_str(),
         "ann"
@@ -189,8 +187,126 @@ fn every_request_keeps_its_id() {
             panic!()
         };
         assert_eq!(got, expected);
-        for command in [connect(), Command::Refresh, Command::Request] {
+        for command in [connect(), refresh("t"), Command::Request] {
             assert_eq!(refusal(scene.request(id, command)).id, expected);
         }
+    }
+}
+
+mod tokens {
+    use super::*;
+    use crate::auth::testing::{claims, key, sign};
+    use crate::auth::tokens::unix_seconds;
+    use jsonwebtoken::Algorithm;
+    use serde_json::{Value, json};
+
+    const JWT: &str = "authentication: {anonymous: Allow, jwt: {keySecretName: keys}}, \
+        rooms: [{match: 'club.*', subscribe: Claim, publish: Claim}]";
+
+    fn scene(spec: &str) -> Scene {
+        let mut scene = Scene::new(channel(spec));
+        let keys = vec![key("k", Algorithm::HS256)];
+        scene.tokens = Tokens::with(crate::auth::keyring::Keyring::new(keys));
+        scene
+    }
+
+    fn token(more: Value) -> Box<str> {
+        let mut claims = claims();
+        claims["exp"] = json!(unix_seconds() + 1000);
+        for (name, value) in more.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        sign(Algorithm::HS256, Some("k"), &claims).into()
+    }
+
+    fn connect_as(more: Value) -> Command {
+        Command::Connect {
+            token: Some(token(more)),
+            session: None,
+            info: None,
+        }
+    }
+
+    #[test]
+    fn connect_gives_the_session_its_user_and_rooms() {
+        let mut scene = scene(JWT);
+        let connect = connect_as(json!({"rooms": ["club.a"]}));
+        assert!(matches!(scene.ask(connect), Outcome::Identified(_)));
+        assert_eq!(scene.session.user().unwrap().as_str(), "ann");
+        hub(scene.ask(subscribe("club.a")));
+        assert_eq!(code(scene.ask(subscribe("club.b"))), ErrorCode::Forbidden);
+        assert!(scene.session.ends().is_some());
+    }
+
+    #[test]
+    fn where_anonymous_is_denied_a_good_token_opens_the_session() {
+        let mut scene = scene("authentication: {jwt: {keySecretName: keys}}");
+        assert!(!scene.session.is_identified());
+        assert_eq!(code(scene.ask(connect())), ErrorCode::Unauthenticated);
+        assert!(matches!(
+            scene.ask(connect_as(json!({}))),
+            Outcome::Identified(_)
+        ));
+        hub(scene.ask(subscribe("r")));
+    }
+
+    #[test]
+    fn a_handshakes_token_is_followed_by_connect_of_the_same_user_only() {
+        let mut scene = scene(JWT);
+        scene.session.identify(Box::new(identity("ann", "[]")));
+        let other = connect_as(json!({"sub": "bob"}));
+        assert_eq!(code(scene.ask(other)), ErrorCode::InvalidToken);
+        assert!(matches!(
+            scene.ask(connect_as(json!({}))),
+            Outcome::Identified(_)
+        ));
+    }
+
+    #[test]
+    fn refresh_replaces_what_the_token_allows_and_not_the_user() {
+        let mut scene = scene(JWT);
+        scene.ask(connect_as(json!({"rooms": ["club.a"]})));
+        hub(scene.ask(subscribe("club.a")));
+        let refused = scene.ask(refresh(&token(json!({"sub": "bob"}))));
+        assert_eq!(code(refused), ErrorCode::InvalidToken);
+        assert_eq!(scene.session.user().unwrap().as_str(), "ann");
+        let newer = refresh(&token(json!({"rooms": ["club.b"]})));
+        assert!(matches!(scene.ask(newer), Outcome::Refreshed(_)));
+        assert!(!scene.session.may_stay(&room("club.a"), &scene.channel));
+        hub(scene.ask(subscribe("club.b")));
+    }
+
+    #[test]
+    fn an_anonymous_session_cannot_refresh() {
+        let mut scene = scene(JWT);
+        let asked = refresh(&token(json!({})));
+        assert_eq!(code(scene.ask(asked)), ErrorCode::Unauthenticated);
+        assert_eq!(scene.session.user(), None);
+    }
+
+    #[test]
+    fn an_expired_token_and_missing_keys_have_codes_of_their_own() {
+        let mut scene = scene(JWT);
+        let old = connect_as(json!({"exp": unix_seconds() - 100}));
+        assert_eq!(code(scene.ask(old)), ErrorCode::TokenExpired);
+        scene.tokens = Tokens::default();
+        let refused = refusal(scene.ask(connect_as(json!({}))));
+        assert_eq!(refused.code, ErrorCode::KeysUnavailable);
+        assert_eq!(refused.retry_after_ms, Some(1000));
+    }
+
+    #[test]
+    fn a_refused_token_is_not_in_the_answer() {
+        let mut scene = scene(JWT);
+        let token = token(json!({"exp": 1}));
+        let connect = Command::Connect {
+            token: Some(token.clone()),
+            session: None,
+            info: None,
+        };
+        assert!(!format!("{connect:?}").contains(&*token));
+        let refused = refusal(scene.ask(connect));
+        assert!(refused.message.contains("expired"));
+        assert!(token.split('.').all(|part| !refused.message.contains(part)));
     }
 }

@@ -146,7 +146,7 @@ fn whatever_is_refused_wears_patience_out() {
         too_large,
         subscribe("no"),
         Command::Request,
-        Command::Refresh,
+        refresh("t"),
         with_token(),
     ] {
         let mut scene = Scene::new(open(spec));
@@ -243,6 +243,7 @@ fn frames_that_carry_nothing_are_counted_with_questions_and_a_flood_ends_in_a_cl
     let empty = |scene: &mut Scene| {
         let around = Surroundings {
             channel: &scene.channel,
+            tokens: &scene.tokens,
             now_ms: scene.now_ms,
             hub_full: false,
         };

@@ -37,22 +37,6 @@ fn who_may_subscribe_may_read_history_and_presence() {
 }
 
 #[test]
-fn authenticated_means_a_user_and_claim_is_nobodys_yet() {
-    let mut scene = Scene::new(open(""));
-    for (access, anonymous, user) in [
-        (Access::Everyone, true, true),
-        (Access::Authenticated, false, true),
-        (Access::Claim, false, false),
-        (Access::Nobody, false, false),
-    ] {
-        scene.session.member.user = None;
-        assert_eq!(scene.session.allows(access), anonymous, "{access:?}");
-        scene.session.member.user = UserId::from_token("ann");
-        assert_eq!(scene.session.allows(access), user, "{access:?}");
-    }
-}
-
-#[test]
 fn the_user_template_stands_for_the_connection_of_an_anonymous_session() {
     let mut scene = Scene::new(open(
         "rooms: [{match: 'inbox.{user_id}'}, {match: 'inbox.*', subscribe: Nobody}]",
@@ -66,7 +50,7 @@ fn the_user_template_stands_for_the_connection_of_an_anonymous_session() {
     let mut scene = Scene::new(open(
         "rooms: [{match: 'inbox.{user_id}'}, {match: 'inbox.*', subscribe: Nobody}]",
     ));
-    scene.session.member.user = UserId::from_token("ann");
+    scene.session.identify(Box::new(identity("ann", "[]")));
     hub(scene.ask(subscribe("inbox.ann")));
 }
 

@@ -10,9 +10,10 @@ use http::{Method, Uri};
 
 use super::admission::Place;
 use super::public::Public;
+use super::refusal::Refusal;
 use super::server::HEADER_BYTES;
 use super::slots::Slot;
-use super::upgrade::{accept, admit, agreement, opening};
+use super::upgrade::{Unidentified, accept, admit, agreement, identify, opening};
 use crate::traces;
 use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::arrival::{Caller, Welcome};
@@ -28,6 +29,8 @@ pub(super) struct Newcomer {
     slot: Slot,
     /// Held until the shard counts the connection.
     place: Option<Place>,
+    /// What is to be answered, where that is known already.
+    refusal: Option<Refusal>,
 }
 
 /// A socket for HTTP proper.
@@ -36,6 +39,8 @@ pub(super) struct PassedOn {
     pub(super) heard: Vec<u8>,
     pub(super) peer: SocketAddr,
     pub(super) slot: Slot,
+    /// The answer to its first request, a handshake, where that is known.
+    pub(super) refusal: Option<Refusal>,
 }
 
 impl Newcomer {
@@ -45,6 +50,7 @@ impl Newcomer {
             peer,
             slot,
             place: None,
+            refusal: None,
         }
     }
 }
@@ -83,11 +89,21 @@ impl Caller for Newcomer {
         let headers = header_map(request.headers)?;
         let client = self.public.client(peer.ip(), &headers);
         let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers).ok()?;
-        // Last: a refused handshake is judged anew by HTTP proper, and must not count twice.
+        // After what is cheap: a refused handshake is judged anew by HTTP proper, and must not count twice. Before what
+        // is not: a flood of tokens is held back by the rate.
         let (place, seat) = admit(&self.public, client).ok()?;
+        let identity = match identify(&self.public, client, &accepted) {
+            Ok(identity) => identity,
+            Err(Unidentified::Refused(refusal)) => {
+                self.refusal = Some(refusal);
+                return None;
+            }
+            // HTTP proper can wait.
+            Err(Unidentified::Fetching) => return None,
+        };
         self.place = Some(place);
         let response = response(&accepted);
-        let mut opening = opening(accepted, client, seat).ok()?;
+        let mut opening = opening(accepted, identity, client, seat).ok()?;
         opening.caller = traces::caller(&headers);
         Some(Welcome {
             response,
@@ -98,13 +114,18 @@ impl Caller for Newcomer {
 
     fn pass_on(self: Box<Self>, stream: std::net::TcpStream, heard: &[u8]) {
         let Self {
-            public, peer, slot, ..
+            public,
+            peer,
+            slot,
+            refusal,
+            ..
         } = *self;
         public.pass_on(PassedOn {
             stream,
             heard: heard.to_vec(),
             peer,
             slot,
+            refusal,
         });
     }
 }

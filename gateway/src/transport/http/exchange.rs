@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,8 @@ use tower::Service as _;
 
 use super::public::Public;
 use super::refusal::Refusal;
-use super::upgrade::{Agreed, upgrade};
+use super::upgrade::{Agreed, Unidentified, upgrade};
+use crate::auth::TokenError;
 
 /// Answers one connection's requests. Lives and dies with it, so what a handshake agreed on is
 /// kept here for whoever takes the socket when HTTP is done with it.
@@ -26,18 +27,26 @@ pub(super) struct Exchange {
     peer: SocketAddr,
     /// Whether a request came.
     asked: AtomicBool,
+    /// The answer to the first handshake, where a shard has judged it already.
+    refusal: Mutex<Option<Refusal>>,
     /// Nobody else ever has the lock: it is here because a service is called by shared reference.
-    agreed: Mutex<Option<Agreed>>,
+    agreed: Arc<Mutex<Option<Agreed>>>,
 }
 
 impl Exchange {
-    pub(super) fn new(public: Arc<Public>, peer: SocketAddr) -> Self {
+    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, refusal: Option<Refusal>) -> Self {
         Self {
             public,
             peer,
             asked: AtomicBool::new(false),
-            agreed: Mutex::new(None),
+            refusal: Mutex::new(refusal),
+            agreed: Arc::default(),
         }
+    }
+
+    /// The port that it came through.
+    pub(super) fn public(&self) -> &Arc<Public> {
+        &self.public
     }
 
     /// Whether the client got as far as a request.
@@ -47,20 +56,60 @@ impl Exchange {
 
     /// What was agreed on, if a request was answered with 101.
     pub(super) fn into_agreed(self) -> Option<Agreed> {
-        let agreed = self.agreed.into_inner();
-        agreed.unwrap_or_else(PoisonError::into_inner)
+        let mut agreed = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
+        agreed.take()
     }
 
-    fn upgrade(&self, request: Request<Incoming>) -> Response<Body> {
+    fn upgrade(&self, request: Request<Incoming>) -> Answer {
         let client = self.public.client(self.peer.ip(), request.headers());
-        match upgrade(&self.public, client, request) {
-            Ok((agreed, response)) => {
-                let mut slot = self.agreed.lock().unwrap_or_else(PoisonError::into_inner);
-                *slot = Some(agreed);
-                response
+        let judged = {
+            let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+            refusal.take()
+        };
+        let candidate = match judged {
+            Some(refusal) => Err(refusal),
+            None => upgrade(&self.public, client, request),
+        };
+        let candidate = match candidate {
+            Ok(candidate) => candidate,
+            Err(refusal) => return Answer::now(self.public.refuse(client, refusal)),
+        };
+        match candidate.identify(&self.public) {
+            Ok(identity) => {
+                let agreed = candidate.agree(identity);
+                Answer::now(settle(&self.public, client, &self.agreed, agreed))
             }
-            Err(refusal) => self.public.refuse(client, refusal),
+            Err(Unidentified::Refused(refusal)) => Answer::now(self.public.refuse(client, refusal)),
+            Err(Unidentified::Fetching) => {
+                let public = Arc::clone(&self.public);
+                let slot = Arc::clone(&self.agreed);
+                Answer::Later(Box::pin(async move {
+                    public.tokens.fetched().await;
+                    let agreed = match candidate.identify(&public) {
+                        Ok(identity) => candidate.agree(identity),
+                        Err(Unidentified::Refused(refusal)) => Err(refusal),
+                        Err(Unidentified::Fetching) => Err(Refusal::token(TokenError::Fetching)),
+                    };
+                    settle(&public, client, &slot, agreed)
+                }))
+            }
         }
+    }
+}
+
+/// Keeps what was agreed on, and gives the answer.
+fn settle(
+    public: &Public,
+    client: IpAddr,
+    slot: &Mutex<Option<Agreed>>,
+    agreed: Result<(Agreed, Response<Body>), Refusal>,
+) -> Response<Body> {
+    match agreed {
+        Ok((agreed, response)) => {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
+            response
+        }
+        Err(refusal) => public.refuse(client, refusal),
     }
 }
 
@@ -73,10 +122,10 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
         self.asked.store(true, Ordering::Relaxed);
         // Handshakes do not pass through the router: they are what comes in a storm.
         if request.uri().path() == self.public.socket_path {
-            return Answer::Now(ready(Ok(self.upgrade(request))));
+            return self.upgrade(request);
         }
         if self.public.lifecycle.is_draining() {
-            return Answer::Now(ready(Ok(Refusal::draining().into_response())));
+            return Answer::now(Refusal::draining().into_response());
         }
         Answer::Routed(Box::pin(self.public.router.clone().call(request)))
     }
@@ -86,6 +135,13 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
 pub(super) enum Answer {
     Now(Ready<Result<Response<Body>, Infallible>>),
     Routed(Pin<Box<RouteFuture<Infallible>>>),
+    Later(Pin<Box<dyn Future<Output = Response<Body>> + Send>>),
+}
+
+impl Answer {
+    fn now(response: Response<Body>) -> Self {
+        Self::Now(ready(Ok(response)))
+    }
 }
 
 impl Future for Answer {
@@ -95,6 +151,7 @@ impl Future for Answer {
         match self.get_mut() {
             Self::Now(answer) => Pin::new(answer).poll(cx),
             Self::Routed(answer) => answer.as_mut().poll(cx),
+            Self::Later(answer) => answer.as_mut().poll(cx).map(Ok),
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum Reason {
     Query,
     /// A token that was refused.
     InvalidToken,
+    /// A token that can't be checked now.
+    NoKeys,
     /// Not HTTP, or headers over their bound.
     Malformed,
     /// Headers that did not arrive in time, or an answer that was not read.
@@ -54,7 +56,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in order of their numbers.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Starting,
         Self::Draining,
         Self::Rate,
@@ -72,6 +74,7 @@ impl Reason {
         Self::Token,
         Self::Query,
         Self::InvalidToken,
+        Self::NoKeys,
         Self::Malformed,
         Self::Timeout,
         Self::Other,
@@ -98,6 +101,7 @@ impl Reason {
             Self::Token => "token",
             Self::Query => "query",
             Self::InvalidToken => "invalid_token",
+            Self::NoKeys => "keys_unavailable",
             Self::Malformed => "malformed",
             Self::Timeout => "timeout",
             Self::Other => "other",

@@ -44,12 +44,20 @@ impl Policy {
         }
     }
 
+    /// Whether a client of this protocol can send a token after the handshake.
+    pub(super) fn can_connect(&self, protocol: usize) -> bool {
+        // One that lives in the handshake's room knows no requests.
+        SUBPROTOCOLS
+            .get(protocol)
+            .is_some_and(|protocol| !protocol.needs_room)
+    }
+
     /// What a handshake is judged by.
     pub(super) fn handshake(&self) -> Config<'_> {
         Config {
             protocols: &SUBPROTOCOLS,
             allowed_origins: &self.origins,
-            query_token: false,
+            query_token: self.channel.query_token,
             compression: self.channel.compression,
         }
     }

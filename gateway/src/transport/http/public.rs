@@ -18,6 +18,7 @@ use super::metrics::{HttpMetrics, Reason};
 use super::policy::Policy;
 use super::refusal::Refusal;
 use super::slots::{self, Slot, Slots};
+use crate::auth::Tokens;
 use crate::config::Channel;
 use crate::drain::Lifecycle;
 use crate::traces;
@@ -73,6 +74,7 @@ pub struct Public {
     /// Sockets of each address that are not WebSockets yet.
     waiting: Arc<Addresses>,
     pub(super) home: Arc<dyn Home>,
+    pub(super) tokens: Arc<Tokens>,
     live: Arc<ArcSwap<Policy>>,
     metrics: Arc<HttpMetrics>,
     /// Sockets that shards gave back for HTTP proper; bounded by the slots that they hold.
@@ -87,6 +89,7 @@ impl Public {
     /// The channel's path and name hold for good; everything else follows [`Self::configure`].
     pub fn new(
         channel: Arc<Channel>,
+        tokens: Arc<Tokens>,
         home: Arc<dyn Home>,
         lifecycle: Arc<Lifecycle>,
         file_limit: usize,
@@ -103,6 +106,7 @@ impl Public {
             addresses: Arc::default(),
             waiting: Arc::default(),
             home,
+            tokens,
             live,
             metrics: Arc::default(),
             passed_on,

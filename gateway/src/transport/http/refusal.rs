@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 
 use super::metrics::Reason;
+use crate::auth::TokenError;
 use crate::transport::address::addresses::TooMany;
 use crate::transport::websocket::handshake::Refused;
 
@@ -97,13 +100,27 @@ impl Refusal {
         Self::too_many(Reason::Backoff, body, wait.as_secs() + 1)
     }
 
-    /// A token came, and no token can be right (RFC 6750 §3.1).
-    pub(super) fn invalid_token() -> Self {
-        use http::header::WWW_AUTHENTICATE;
-        let body = "invalid_token: the token is not accepted";
+    /// A token came that is not accepted, or can't be checked now (RFC 6750 §3.1).
+    pub(super) fn token(error: TokenError) -> Self {
+        if matches!(error, TokenError::NoKeys | TokenError::Fetching) {
+            let body = "keys_unavailable: the keys to check the token with can't be had now: try again later";
+            return Self::unavailable(Reason::NoKeys, body, rand::random_range(1..=3));
+        }
+        let body = format!(
+            "{}: the token is not accepted: {error}",
+            error.code().as_str()
+        );
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
         Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body)
             .with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// No token came, and the protocol has no other way to send one (RFC 6750 §3).
+    pub(super) fn unauthenticated() -> Self {
+        let body = "unauthenticated: this channel wants a token: send it as the header Authorization: Bearer TOKEN or \
+                    as the subprotocol bearer.TOKEN";
+        Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
     /// A request that is right but for what HTTP makes of it.
@@ -197,9 +214,16 @@ mod tests {
 
     #[test]
     fn a_refused_token_is_challenged() {
-        let response = Refusal::invalid_token().into_response();
-        assert_eq!(response.status(), 401);
-        let challenge = response.headers()["www-authenticate"].to_str().unwrap();
-        assert!(challenge.starts_with("Bearer"));
+        for refusal in [
+            Refusal::token(TokenError::Signature),
+            Refusal::unauthenticated(),
+        ] {
+            let response = refusal.into_response();
+            assert_eq!(response.status(), 401);
+            let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
+            assert!(challenge.starts_with("Bearer"));
+        }
+        let later = Refusal::token(TokenError::NoKeys).into_response();
+        assert_eq!(later.status(), 503);
     }
 }

@@ -101,6 +101,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
         heard,
         peer,
         slot,
+        refusal,
     } = passed_on;
     match TcpStream::from_std(stream) {
         Ok(stream) => {
@@ -112,7 +113,8 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                     && let Some((stream, heard, peer)) =
                         introduce(&public, stream, heard, peer).await
                 {
-                    converse(public, Rewind::new(stream, heard), peer, slot).await;
+                    let exchange = Exchange::new(public, peer, refusal);
+                    converse(exchange, Rewind::new(stream, heard), peer, slot).await;
                 }
             });
         }
@@ -164,8 +166,8 @@ async fn introduce(
 /// HTTP runs without hyper's own upgrades: with them the socket would come through a channel and a
 /// second task, boxed. Here the connection is taken apart when HTTP is done with it, and nothing
 /// of it stays on this side.
-async fn converse(public: Arc<Public>, stream: Rewind, peer: SocketAddr, slot: Slot) {
-    let exchange = Exchange::new(Arc::clone(&public), peer);
+async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Slot) {
+    let public = Arc::clone(exchange.public());
     let mut http = HTTP.serve_connection(TokioIo::new(stream), exchange);
     let done = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
     let outcome = timeout(HTTP_WITHIN, done).await;

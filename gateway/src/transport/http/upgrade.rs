@@ -7,15 +7,16 @@ use axum::body::Body;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
+use linnet_telemetry::Context;
 
 use super::admission::Place;
-use super::metrics::Reason;
 use super::public::Public;
 use super::refusal::Refusal;
+use crate::auth::{Identity, TokenError};
 use crate::drain::Phase;
 use crate::names::RoomName;
-use crate::protocol::{Handshake, ProtocolIndex};
-use crate::traces::caller;
+use crate::protocol::{ErrorCode, Handshake, ProtocolIndex};
+use crate::traces;
 use crate::transport::address::addresses::Seat;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
@@ -28,22 +29,34 @@ pub(super) struct Agreed {
     pub(super) place: Place,
 }
 
-/// Judges a request for the channel's WebSocket.
+/// A handshake that is right, but for its token: who has sent it is not known yet.
+pub(super) struct Candidate {
+    accepted: Accepted,
+    place: Place,
+    seat: Seat,
+    client: IpAddr,
+    /// The client's own trace.
+    caller: Option<Context>,
+}
+
+/// Why it is not known who has sent a handshake.
+pub(super) enum Unidentified {
+    /// Nobody who may.
+    Refused(Refusal),
+    /// The key of its token is being fetched.
+    Fetching,
+}
+
+/// Judges a request for the channel's WebSocket, its token aside.
 pub(super) fn upgrade(
     public: &Public,
     client: IpAddr,
     request: Request<hyper::body::Incoming>,
-) -> Result<(Agreed, Response<Body>), Refusal> {
+) -> Result<Candidate, Refusal> {
     let (request, body) = request.into_parts();
     let (place, seat) = admit(public, client)?;
     let query = request.uri.query();
-    let accepted = accept(public, client, &request.method, query, &request.headers);
-    if let Err(refusal) = &accepted
-        && refusal.reason == Reason::InvalidToken
-    {
-        public.addresses.failed(client, Instant::now());
-    }
-    let accepted = accepted?;
+    let accepted = accept(public, client, &request.method, query, &request.headers)?;
     if request.version < Version::HTTP_11 {
         // RFC 6455 §4.2.1 item 1; an older proxy would not pass the rest on.
         return Err(Refusal::not_upgradable("a WebSocket needs HTTP/1.1"));
@@ -53,10 +66,32 @@ pub(super) fn upgrade(
         let body = "a request for a WebSocket has no body";
         return Err(Refusal::not_upgradable(body));
     }
-    let response = switching_protocols(&accepted);
-    let mut opening = opening(accepted, client, seat)?;
-    opening.caller = caller(&request.headers);
-    Ok((Agreed { opening, place }, response))
+    Ok(Candidate {
+        accepted,
+        place,
+        seat,
+        client,
+        caller: traces::caller(&request.headers),
+    })
+}
+
+impl Candidate {
+    /// Judges its token with the keys of now.
+    pub(super) fn identify(&self, public: &Public) -> Result<Option<Box<Identity>>, Unidentified> {
+        identify(public, self.client, &self.accepted)
+    }
+
+    /// What is answered now that it is known who it is.
+    pub(super) fn agree(
+        self,
+        identity: Option<Box<Identity>>,
+    ) -> Result<(Agreed, Response<Body>), Refusal> {
+        let response = switching_protocols(&self.accepted);
+        let mut opening = opening(self.accepted, identity, self.client, self.seat)?;
+        opening.caller = self.caller;
+        let place = self.place;
+        Ok((Agreed { opening, place }, response))
+    }
 }
 
 /// Gives a handshake a place, or says why there is none. Before anything else: what comes in a
@@ -91,17 +126,50 @@ pub(super) fn accept(
 ) -> Result<Accepted, Refusal> {
     let policy = public.policy();
     let accepted = handshake::accept(method, query, headers, &policy.handshake())?;
-    if accepted.token.is_some() {
-        if let Some(wait) = public.addresses.wait(client, Instant::now()) {
-            return Err(Refusal::backoff(wait));
-        }
-        return Err(Refusal::invalid_token());
+    if accepted.token.is_some()
+        && let Some(wait) = public.addresses.wait(client, Instant::now())
+    {
+        return Err(Refusal::backoff(wait));
     }
     Ok(accepted)
 }
 
+/// Says whose handshake it is; `None`: an anonymous one's, or that of one who will say so. After everything else: to check
+/// a signature costs more than all the rest.
+pub(super) fn identify(
+    public: &Public,
+    client: IpAddr,
+    accepted: &Accepted,
+) -> Result<Option<Box<Identity>>, Unidentified> {
+    let policy = public.policy();
+    let channel = &policy.channel;
+    match &accepted.token {
+        Some(token) => match public.tokens.verify(token, channel.tokens.as_ref()) {
+            Ok(identity) => Ok(Some(Box::new(identity))),
+            Err(TokenError::Fetching) => Err(Unidentified::Fetching),
+            Err(error) => {
+                let code = error.code();
+                // One that has run out was good once: it is no attempt to guess.
+                if code == ErrorCode::InvalidToken {
+                    public.addresses.failed(client, Instant::now());
+                }
+                Err(Unidentified::Refused(Refusal::token(error)))
+            }
+        },
+        None if !channel.anonymous && !policy.can_connect(accepted.protocol) => {
+            Err(Unidentified::Refused(Refusal::unauthenticated()))
+        }
+        None => Ok(None),
+    }
+}
+
 /// What a shard needs to know of a handshake.
-pub(super) fn opening(accepted: Accepted, client: IpAddr, seat: Seat) -> Result<Opening, Refusal> {
+pub(super) fn opening(
+    accepted: Accepted,
+    identity: Option<Box<Identity>>,
+    client: IpAddr,
+    seat: Seat,
+) -> Result<Opening, Refusal> {
     let room = accepted.room.as_deref().map(RoomName::parse).transpose();
     // The handshake checked both already: what it lets through fits these types.
     let room = room.map_err(|_| Refusal::not_upgradable("room is not a room's name"))?;
@@ -119,6 +187,7 @@ pub(super) fn opening(accepted: Accepted, client: IpAddr, seat: Seat) -> Result<
         client,
         seat,
         caller: None,
+        identity,
     })
 }
 

@@ -15,6 +15,10 @@ const ARRIVAL: u32 = 1 << 31;
 /// How long a shard waits for the first bytes, in ticks; HTTP has a bound of its own after it.
 const PATIENCE: u32 = 10;
 
+/// Arrivals that are heard before connections have their turn again: to check a token's signature takes as long as a
+/// hundred writes.
+const HEARD_PER_TURN: usize = 16;
+
 /// Who judges a socket's first bytes.
 pub trait Caller: Send {
     /// Answers if `bytes` hold a whole handshake that is accepted.
@@ -74,6 +78,10 @@ impl Shard {
 
     /// An arrival has something to read.
     pub(super) fn hear(&mut self, token: u32) {
+        if self.heard >= HEARD_PER_TURN {
+            return self.unheard.push_back(token);
+        }
+        self.heard += 1;
         let slot = (token & !ARRIVAL) as usize;
         if let Some(arrival) = self.arrivals.try_remove(slot)
             && let Some(arrival) = self.listen(arrival, true)

@@ -32,6 +32,8 @@ pub enum Command {
     Deliver(Delivery),
     /// A new configuration. Who holds the other end waits until all senders are gone.
     Configure(Arc<Channel>, Sender<Infallible>),
+    /// Users were revoked.
+    Revoked,
     /// Move all connections away within this time.
     Drain(Duration),
     /// Move connections away until so many stay, and tell how many are on their way.
@@ -51,6 +53,7 @@ impl Command {
             | Self::Arrive(..)
             | Self::Adopt(_)
             | Self::Configure(..)
+            | Self::Revoked
             | Self::Drain(_)
             | Self::Thin(..)
             | Self::Slow(..) => 0,

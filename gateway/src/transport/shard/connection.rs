@@ -43,6 +43,8 @@ pub struct Connection {
     pub looked_at: u32,
     /// Tick since which a message is being received.
     pub receiving_since: Option<std::num::NonZeroU32>,
+    /// Ticks at which its token's end is announced, and comes.
+    pub expiring: Option<(u32, u32)>,
     /// Ticks at which a gateway that drains, or has more than its part, says `goaway`, and closes.
     pub moving: Option<(u32, u32)>,
 }

@@ -20,6 +20,7 @@ use super::connection::Connection;
 use super::handle::{Bell, ShardHandle};
 use super::rooms::{Item, Rooms};
 use super::wheel::{Entry, Wheel};
+use crate::auth::Tokens;
 use crate::config::Channel;
 use crate::hub::{self, Address, HubHandle};
 use crate::metrics::ShardMetrics;
@@ -39,6 +40,7 @@ pub struct Shard {
     pub(super) number: u16,
     pub(super) gateway: Arc<str>,
     pub(super) channel: Arc<Channel>,
+    pub(super) tokens: Arc<Tokens>,
     pub(super) hub: HubHandle,
     pub(super) memory: Arc<QueueMemory>,
     pub(super) metrics: Arc<ShardMetrics>,
@@ -47,6 +49,10 @@ pub struct Shard {
     pub(super) started: Instant,
     pub(super) connections: Slab<Connection>,
     pub(super) arrivals: Slab<Arrival>,
+    /// Arrivals that have something to read and wait for the next turn.
+    pub(super) unheard: VecDeque<u32>,
+    /// Arrivals that were heard in this turn.
+    pub(super) heard: usize,
     pub(super) accepting: Option<Accepting>,
     generations: u32,
     pub(super) rooms: Rooms,
@@ -107,6 +113,7 @@ impl Shard {
         number: u16,
         gateway: Arc<str>,
         channel: Arc<Channel>,
+        tokens: Arc<Tokens>,
         hub: HubHandle,
         memory: Arc<QueueMemory>,
         thread: Thread,
@@ -135,6 +142,7 @@ impl Shard {
             number,
             gateway,
             channel,
+            tokens,
             hub,
             memory,
             metrics,
@@ -143,6 +151,8 @@ impl Shard {
             started,
             connections: Slab::new(),
             arrivals: Slab::new(),
+            unheard: VecDeque::new(),
+            heard: 0,
             accepting: None,
             generations: 0,
             rooms: Rooms::default(),
@@ -195,6 +205,12 @@ impl Shard {
         // were read, so that a sign of life counts that came while this thread was held up.
         self.wheel.advance(Instant::now(), &mut self.due);
         let mut knocked = false;
+        self.heard = 0;
+        for _ in 0..self.unheard.len() {
+            if let Some(slot) = self.unheard.pop_front() {
+                self.hear(slot);
+            }
+        }
         for event in &*events {
             match event.token() {
                 WAKER => continue,
@@ -317,6 +333,7 @@ impl Shard {
             || self.more_commands
             || self.hub_is_left
             || !self.unread.is_empty()
+            || !self.unheard.is_empty()
         {
             return Some(Duration::ZERO);
         }
@@ -350,6 +367,7 @@ impl Shard {
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
             Command::Configure(channel, _waits) => self.configure(channel),
+            Command::Revoked => self.cut_revoked(),
             Command::Drain(window) => self.drain(window),
             Command::Thin(thinning, told) => {
                 let moving = self.thin(thinning);

@@ -13,6 +13,7 @@ use super::accepting::Door;
 use super::arrival::Caller;
 use super::command::Command;
 use super::thinning::{Thinning, shares};
+use crate::auth::Identity;
 use crate::config::Channel;
 use crate::internal::top::Slow;
 use crate::metrics::ShardMetrics;
@@ -55,6 +56,8 @@ pub struct Opening {
     pub seat: Seat,
     /// The client's own trace, as its `traceparent` says.
     pub caller: Option<Context>,
+    /// What the handshake's token says.
+    pub identity: Option<Box<Identity>>,
 }
 
 /// All shards of the gateway.
@@ -207,6 +210,13 @@ impl Shards {
         // Nothing is ever sent: it ends when the last shard has dropped its sender.
         if awaited.recv_timeout(CONFIGURED) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("a shard is held up: the new configuration is in force later");
+        }
+    }
+
+    /// Looks for connections of users who were revoked, and ends them.
+    pub fn revoked(&self) {
+        for shard in self.iter() {
+            shard.send(Command::Revoked);
         }
     }
 

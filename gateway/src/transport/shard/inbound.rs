@@ -10,6 +10,7 @@ use mio::{Interest, Token};
 use super::connection::{Connection, State};
 use super::encoding::Encoding;
 use super::event_loop::Shard;
+use super::expiry::expiring;
 use super::handle::{NewConnection, Opening};
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
@@ -81,12 +82,18 @@ impl Shard {
         if !early.is_empty() {
             self.received(slot, early);
         }
+        // The token may have been judged before its user was revoked.
+        self.cut_if_revoked(slot);
         self.flush_out(); // what the socket has already raises an event as soon as it is watched
     }
 
-    fn connection(&mut self, socket: mio::net::TcpStream, opening: Opening) -> Connection {
+    fn connection(&mut self, socket: mio::net::TcpStream, mut opening: Opening) -> Connection {
         let now = self.wheel.now();
-        let session = Session::new(opening.info.clone(), &self.channel, self.now_ms());
+        let mut session = Session::new(opening.info.clone(), &self.channel, self.now_ms());
+        if let Some(identity) = opening.identity.take() {
+            session.identify(identity);
+        }
+        let expiring = expiring(&session, now);
         let state = match session.is_identified() {
             true => State::Open,
             false => State::Awaiting {
@@ -112,6 +119,7 @@ impl Shard {
             pinged: false,
             looked_at: 0,
             receiving_since: None,
+            expiring,
             moving: None,
         }
     }
@@ -243,6 +251,7 @@ impl Shard {
     fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: self.hub.is_full(),
         };
@@ -280,6 +289,7 @@ impl Shard {
     fn counts(&mut self, slot: u32) -> bool {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: false,
         };
@@ -300,6 +310,7 @@ impl Shard {
     fn request(&mut self, slot: u32, request: Request) {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: self.hub.is_full(),
         };
@@ -322,7 +333,13 @@ impl Shard {
                 self.ask_hub(slot, id, kind);
             }
             Outcome::Done(id) => self.ack(slot, id.as_ref(), AckBody::Done),
+            Outcome::Refreshed(id) => {
+                self.ack(slot, id.as_ref(), AckBody::Done);
+                self.token_taken(slot);
+                self.leave_forbidden(slot);
+            }
             Outcome::Identified(id) => {
+                self.token_taken(slot);
                 let Some(connection) = self.connections.get_mut(slot as usize) else {
                     return;
                 };

@@ -13,24 +13,49 @@ impl Shard {
     /// Applies a new configuration to open connections.
     pub(super) fn configure(&mut self, channel: Arc<Channel>) {
         self.memory.set_limit(channel.limits.queue_memory);
-        self.channel = channel.clone();
+        self.channel = channel;
         for slot in self.slots() {
-            let Some(connection) = self.connections.get_mut(slot as usize) else {
-                continue;
-            };
-            let session = &mut connection.session;
-            let rooms: Vec<RoomName> = session.rooms.keys().cloned().collect();
-            for room in rooms {
-                if !self.connections[slot as usize]
-                    .session
-                    .may_stay(&room, &channel)
-                {
-                    self.expel(slot, &room, ErrorCode::Forbidden);
-                }
-            }
+            self.leave_forbidden(slot);
             self.schedule(slot);
         }
         self.flush_out();
+    }
+
+    /// Takes a connection out of the rooms that the rules do not let it stay in any more.
+    pub(super) fn leave_forbidden(&mut self, slot: u32) {
+        let channel = Arc::clone(&self.channel);
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let session = &mut connection.session;
+        session.forget_verdicts();
+        let rooms: Vec<RoomName> = session.rooms.keys().cloned().collect();
+        for room in rooms {
+            if !self.connections[slot as usize]
+                .session
+                .may_stay(&room, &channel)
+            {
+                self.expel(slot, &room, ErrorCode::Forbidden);
+            }
+        }
+    }
+
+    /// Ends the connections of users who were revoked.
+    pub(super) fn cut_revoked(&mut self) {
+        for slot in self.slots() {
+            self.cut_if_revoked(slot);
+        }
+    }
+
+    /// Ends a connection if its user was revoked.
+    pub(super) fn cut_if_revoked(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        let identity = connection.session.identity();
+        if identity.is_some_and(|identity| self.tokens.revocations().covers(identity)) {
+            self.close(slot, ErrorCode::Revoked);
+        }
     }
 
     pub(super) fn slots(&self) -> Vec<u32> {

@@ -20,6 +20,7 @@ pub mod command;
 pub(crate) mod connection;
 mod encoding;
 pub mod event_loop;
+mod expiry;
 mod fan_out;
 pub mod handle;
 mod inbound;

@@ -102,6 +102,7 @@ impl Shard {
     fn refused(&mut self, slot: u32, id: Option<RequestId>, code: ErrorCode) {
         let around = Surroundings {
             channel: &self.channel,
+            tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: false, // of no matter here
         };

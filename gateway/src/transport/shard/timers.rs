@@ -75,6 +75,9 @@ impl Shard {
                     frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
                     self.flush_out();
                 }
+                if self.expire_if_due(slot, now) {
+                    return;
+                }
                 self.end_idle_catch_ups(slot, now);
                 self.move_if_due(slot, now);
             }
@@ -193,6 +196,7 @@ fn next(connection: &Connection, heartbeat: Heartbeat) -> u32 {
             .min(moving)
             .min(receiving)
             .min(stuck)
+            .min(super::expiry::due(connection))
             .min(catching_up.min().unwrap_or(u32::MAX))
     };
     match connection.state {

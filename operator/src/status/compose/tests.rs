@@ -154,3 +154,23 @@ fn what_was_not_accepted_is_told_beside_what_still_runs() {
         ]
     );
 }
+
+#[test]
+fn a_secret_of_tokens_that_is_missing_is_told_until_it_is_there() {
+    let jwt = json!({"jwt": {"keySecretName": "keys"}, "anonymous": "Allow"});
+    let mut observed = observed(json!({ "authentication": jwt }));
+    let reason = |observed: &Observed| {
+        let status = status(observed, &Live::new(), &[], Vec::new());
+        let applied = status.conditions.into_iter();
+        let mut applied = applied.filter(|condition| condition.type_ == "ConfigurationApplied");
+        let applied = applied.next().unwrap();
+        (applied.reason, applied.message)
+    };
+    observed.secrets.insert("keys".into(), None);
+    let (missing, message) = reason(&observed);
+    assert_eq!(missing, "SecretMissing");
+    assert!(message.contains("Secret keys is missing"), "{message}");
+    let keys = ["jwt.a.pem".to_owned()];
+    observed.secrets.insert("keys".into(), Some(keys.into()));
+    assert_eq!(reason(&observed).0, "NoGateways");
+}

@@ -213,7 +213,7 @@ fn requests_of_later_versions_are_understood() {
     );
     assert_eq!(
         command(r#"{"type":"refresh","token":"t"}"#),
-        Command::Refresh
+        Command::Refresh { token: "t".into() }
     );
     assert_eq!(command(r#"{"type":"ping"}"#), Command::Ping);
 }

@@ -87,7 +87,13 @@ impl Port {
         let lifecycle = Arc::new(Lifecycle::new());
         lifecycle.enter(Phase::Serving);
         let home = Arc::clone(&kept) as Arc<dyn Home>;
-        let public = Public::new(channel(spec), home, Arc::clone(&lifecycle), file_limit);
+        let public = Public::new(
+            channel(spec),
+            Arc::default(),
+            home,
+            Arc::clone(&lifecycle),
+            file_limit,
+        );
         let public = Arc::new(public);
         let listener = server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
