@@ -35,7 +35,7 @@ struct Open {
 pub(super) struct Slot {
     open: Arc<Open>,
     /// The connection's place among those of its address.
-    #[expect(dead_code, reason = "it is held to be dropped")]
+    #[allow(dead_code, reason = "it is held to be dropped")]
     seat: Seat,
 }
 
