@@ -204,6 +204,7 @@ fn say(data: Payload) -> Command {
             event: None,
             data,
             message_id: None,
+            caller: None,
         },
         echo: true,
     }
