@@ -95,10 +95,7 @@ impl Shard {
             sender,
             waker,
             woken.clone(),
-            open.clone(),
-            arriving.clone(),
-            queued.clone(),
-            moving.clone(),
+            [&open, &arriving, &queued, &moving].map(Arc::clone),
             metrics.clone(),
         );
         let started = Instant::now();
