@@ -3,17 +3,27 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use linnet_cluster_tests::audit::{Request, lines};
 use linnet_cluster_tests::channel::{READY, channel, condition, settled};
 use linnet_cluster_tests::operator::{self, OPERATOR, SYSTEM, system};
-use linnet_cluster_tests::{Audit, Kubectl, Namespace};
-use linnet_tests::{scenario, until};
+use linnet_cluster_tests::stage::{self, set};
+use linnet_cluster_tests::weather::Size;
+use linnet_cluster_tests::{Audit, Cluster, Guest, Kubectl, Namespace, Weather};
+use linnet_tests::{scenario, until, within};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 const CHAT: &str = "realtimechannel/chat";
+
+const STORM: &str = env!("CARGO_BIN_EXE_linnet-cluster-storm");
+
+const SIZE: Size = Size {
+    clients: 500,
+    rooms: 20,
+    rate: 50,
+};
 
 /// These tests break what all channels need: one at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -228,5 +238,155 @@ fn an_operator_that_starts_anew_writes_nothing_where_nothing_changed() {
         audit.pass(namespace.name(), "chat", old).await;
         let writes = audit.writes(namespace.name());
         assert!(writes.is_empty(), "{}", lines(&writes));
+    });
+}
+
+/// Runs kubectl until that succeeds: the API server is on its way.
+async fn at_last(kubectl: &Kubectl, arguments: &[&str]) {
+    within(("kubectl", arguments), 90, async {
+        while kubectl.ask(arguments).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run cluster"]
+fn while_the_api_server_restarts_nobody_is_dropped_and_edits_are_carried_out_after_it() {
+    scenario(300, async {
+        let _alone = ALONE.lock().await;
+        let namespace = Namespace::create("restart").await;
+        let kubectl = namespace.kubectl();
+        set(&kubectl, &stage::chat(&json!({}))).await;
+        let mut weather = Weather::begin(STORM, SIZE).await;
+        weather.part("API server away").await;
+        {
+            let begin = Instant::now();
+            Cluster::current().restart("kube-apiserver").await;
+            at_last(&kubectl, &["get", "--raw", "/readyz"]).await;
+            println!("API server away: {:.1} s", begin.elapsed().as_secs_f64());
+            let edit = r#"{"spec":{"limits":{"messageSize":"32Ki"}}}"#;
+            at_last(&kubectl, &["patch", CHAT, "--type=merge", "--patch", edit]).await;
+            settled(&kubectl, CHAT, 60, |chat| {
+                let applied = condition(chat, "ConfigurationApplied");
+                applied["status"] == "True"
+                    && applied["observedGeneration"] == chat["metadata"]["generation"]
+            })
+            .await;
+            println!(
+                "edit in force after: {:.1} s",
+                begin.elapsed().as_secs_f64()
+            );
+        }
+        let report = weather.calm().await;
+        let moved = report.part("API server away").count;
+        assert_eq!(moved, 0, "clients need no API server: {report}");
+        kubectl.run(&["delete", CHAT, "--timeout=100s"]).await;
+    });
+}
+
+/// Where a scale-down stands when the operator is killed.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Which gateway goes is not written: that needs a right that the operator does without.
+    Decided,
+    /// It is written, and the number stands as it is, for the like reason.
+    Marked,
+    /// The gateway goes, and still has a client.
+    Going,
+}
+
+impl Stage {
+    fn lacks(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Decided => Some(("patch", "pods")),
+            Self::Marked => Some(("patch", "deployments")),
+            Self::Going => None,
+        }
+    }
+
+    async fn comes(self, kubectl: &Kubectl) {
+        match self {
+            Self::Decided => {
+                settled(kubectl, CHAT, 30, |chat| chat["spec"]["replicas"] == 1).await;
+            }
+            Self::Marked => {
+                settled(kubectl, "pods", 30, |pods| is_marked(pods)).await;
+            }
+            Self::Going => {
+                settled(kubectl, "pods", 30, |pods| {
+                    let mut pods = pods["items"].as_array().unwrap().iter();
+                    pods.any(|pod| pod["metadata"]["deletionTimestamp"].is_string())
+                })
+                .await;
+            }
+        }
+    }
+}
+
+fn is_marked(pods: &Value) -> bool {
+    let mut pods = pods["items"].as_array().unwrap().iter();
+    pods.any(|pod| {
+        let cost = &pod["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"];
+        cost.is_string()
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run cluster"]
+fn a_scale_down_whose_operator_is_killed_at_any_step_comes_to_its_end() {
+    scenario(400, async {
+        let _alone = ALONE.lock().await;
+        let spec = json!({"replicas": 2, "rollout": {"drainSeconds": 20}, "service": {"sessionAffinity": "None"}});
+        for stage in [Stage::Decided, Stage::Marked, Stage::Going] {
+            let namespace = Namespace::create("step").await;
+            let kubectl = namespace.kubectl();
+            let host = format!("{}.linnet.localhost", namespace.name());
+            let mut spec = spec.clone();
+            spec["expose"] = json!({"hosts": [host], "ingress": {"className": "contour"}});
+            kubectl.apply(&channel("chat", &spec).to_string()).await;
+            settled(&kubectl, CHAT, READY, |chat| {
+                chat["status"]["updatedReplicas"] == 2
+            })
+            .await;
+            let door = Cluster::current().http(&host);
+            let mut guests = Vec::new();
+            for _ in 0..10 {
+                guests.push(Guest::enter(&door).await);
+            }
+
+            let without = match stage.lacks() {
+                Some((verb, resource)) => Some(Without::right(verb, resource).await),
+                None => None,
+            };
+            kubectl.run(&["scale", "rtch/chat", "--replicas=1"]).await;
+            stage.comes(&kubectl).await;
+            let leader = system()
+                .get(&format!("pod/{}", operator::leader().await))
+                .await;
+            operator::crash(&leader);
+            drop(without);
+
+            let chat = settled(&kubectl, CHAT, 90, |chat| {
+                chat["status"]["replicas"] == 1
+                    && chat["status"]["updatedReplicas"] == 1
+                    && condition(chat, "GatewaysAvailable")["reason"] == "AllGatewaysReady"
+            })
+            .await;
+            assert_eq!(
+                condition(&chat, "Ready")["status"],
+                "True",
+                "{stage:?}: {chat:#}"
+            );
+            let pods = settled(&kubectl, "pods", 60, |pods| {
+                pods["items"].as_array().unwrap().len() == 1
+            })
+            .await;
+            assert!(
+                !is_marked(&pods),
+                "{stage:?}: the one that stays is marked: {pods:#}"
+            );
+        }
     });
 }

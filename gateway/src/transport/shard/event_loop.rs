@@ -131,10 +131,7 @@ impl Shard {
             sender,
             bell.clone(),
             woken.clone(),
-            open.clone(),
-            arriving.clone(),
-            queued.clone(),
-            moving.clone(),
+            [&open, &arriving, &queued, &moving].map(Arc::clone),
             metrics.clone(),
         );
         let started = Instant::now();

@@ -281,10 +281,7 @@ impl ShardHandle {
         commands: Sender<Command>,
         bell: Arc<Bell>,
         woken: Arc<AtomicBool>,
-        connections: Arc<AtomicUsize>,
-        arrivals: Arc<AtomicUsize>,
-        queued: Arc<AtomicUsize>,
-        moving: Arc<AtomicUsize>,
+        [connections, arrivals, queued, moving]: [Arc<AtomicUsize>; 4],
         metrics: Arc<ShardMetrics>,
     ) -> Self {
         Self {
