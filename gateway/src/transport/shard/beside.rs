@@ -11,8 +11,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
-use super::event_loop::{EVENTS, Look, Shard};
+use super::event_loop::{Look, Shard};
 use super::handle::Bell;
+
+/// Sockets, and as many commands, that a turn takes here: beyond about as long as a slice of a fan-out the broker's tasks
+/// must not wait, or live messages would stand behind all of a crowd that comes at once.
+pub(super) const PER_TURN: usize = 64;
 
 impl Shard {
     /// Runs until all handles are gone, as a task of the runtime whose thread it shares.
@@ -20,7 +24,7 @@ impl Shard {
     /// # Errors
     /// When its sockets can't be watched.
     pub async fn run_beside(mut self) -> io::Result<()> {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(PER_TURN);
         // SAFETY: the descriptor is that of the `Poll` that this shard owns and that outlives the call.
         let epoll = rustix::io::dup(unsafe { BorrowedFd::borrow_raw(self.poll.as_raw_fd()) })?;
         // SAFETY: it owns that descriptor, so nobody else closes it.
@@ -49,7 +53,7 @@ impl Shard {
                 return Ok(());
             }
             // The door stays ready for as long as somebody is there, which is no change.
-            more = self.knocked || events.iter().count() >= EVENTS;
+            more = self.knocked || events.iter().count() >= PER_TURN;
         }
     }
 }

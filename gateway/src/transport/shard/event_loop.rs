@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::accepting::{Accepting, DOOR, DOOR_TIMER};
 use super::arrival::Arrival;
 use super::backlog::QueueMemory;
+use super::beside::PER_TURN;
 use super::command::Command;
 use super::connection::Connection;
 use super::handle::{Bell, ShardHandle};
@@ -29,7 +30,7 @@ use crate::transport::websocket::deflate::{Deflater, Inflater};
 /// The waker's token; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
 /// Sockets that one look at them tells of.
-pub(super) const EVENTS: usize = 1024;
+const EVENTS: usize = 1024;
 /// Bytes read from one socket at once.
 const SCRATCH: usize = 64 * 1024;
 /// Commands taken per turn.
@@ -340,7 +341,11 @@ impl Shard {
     fn take_commands(&mut self) -> bool {
         self.woken.swap(false, Ordering::AcqRel);
         self.more_commands = false;
-        for _ in 0..COMMANDS_PER_TURN {
+        let most = match self.bell.is_shared() {
+            true => PER_TURN,
+            false => COMMANDS_PER_TURN,
+        };
+        for _ in 0..most {
             match self.commands.try_recv() {
                 Ok(command) => self.command(command),
                 Err(TryRecvError::Empty) => return true,
