@@ -13,7 +13,6 @@ use crate::network_policy::NetworkPolicy;
 use crate::rollout::Rebalance;
 use crate::rooms::Delivery;
 use crate::service::Service;
-use crate::toggle::Permission;
 use crate::validate::Problem;
 use crate::{RealtimeChannel, RealtimeChannelSpec};
 

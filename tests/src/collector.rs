@@ -358,7 +358,7 @@ impl TraceService for Collector {
         match self.manner() {
             Manner::Well => {
                 self.keep_traces(request.into_inner());
-                Ok(Response::default())
+                Ok(Response::new(Default::default()))
             }
             Manner::Silent => std::future::pending().await,
             Manner::Busy => Err(Status::unavailable("busy")),
@@ -383,7 +383,7 @@ impl MetricsService for Collector {
         match self.manner() {
             Manner::Well => {
                 self.keep_metrics(request.into_inner());
-                Ok(Response::default())
+                Ok(Response::new(Default::default()))
             }
             _ => {
                 tokio::time::sleep(Duration::from_millis(1)).await;

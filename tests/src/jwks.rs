@@ -68,7 +68,7 @@ impl Jwks {
     pub async fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (mood, asked) = (Arc::new(Mutex::new(mood)), Arc::default());
+        let (mood, asked) = (Arc::new(Mutex::new(mood)), Arc::<Mutex<u32>>::default());
         let (moods, count) = (Arc::clone(&mood), Arc::clone(&asked));
         let task = tokio::spawn(async move {
             loop {

@@ -89,8 +89,6 @@ pub const ALL: [Scenario; 6] = [
     ("fairness", fairness::run),
 ];
 
-/// The scenarios in which the gateway refuses; run where they are named.
-pub const SECURITY: [Scenario; 1] = [("security", security::run)];
 /// Scenarios that are run where they are named.
 pub const MORE: [Scenario; 1] = [("telemetry", telemetry::run)];
 

@@ -314,6 +314,7 @@ async fn dashboards_and_alerts_ask_for_metrics_that_there_are() {
         shards: vec![Arc::default()],
         hub: Arc::default(),
         http: Arc::clone(scene.internal.public.metrics()),
+        tokens: Arc::default(),
         config: Arc::clone(&scene.internal.config),
         broker: Some(Arc::new(Health::new(1))),
     };

@@ -206,7 +206,7 @@ impl ConnectionTrace {
     }
 
     /// The connection is over.
-    pub fn closed(mut self: Box<Self>, session: &Session, code: u16, end: End) {
+    pub fn closed(mut self, session: &Session, code: u16, end: End) {
         let (context, root) = self.child();
         let span = self.span("close", Kind::Server, context, span::now());
         let seconds = span.end.saturating_sub(self.opened) as f64 / 1e9;

@@ -83,7 +83,7 @@ impl PublishSpan {
         }
     }
 
-    fn ended(self: Box<Self>) -> Span {
+    fn ended(self) -> Span {
         Span::ended("publish", Kind::Producer, self.context, self.start)
             .of(&self.parent)
             .linked(self.link)

@@ -312,7 +312,7 @@ impl Stage {
                 settled(kubectl, CHAT, 30, |chat| chat["spec"]["replicas"] == 1).await;
             }
             Self::Marked => {
-                settled(kubectl, "pods", 30, |pods| is_marked(pods)).await;
+                settled(kubectl, "pods", 30, is_marked).await;
             }
             Self::Going => {
                 settled(kubectl, "pods", 30, |pods| {

@@ -133,10 +133,11 @@ impl Crowd {
         let newcomers = Mutex::new(Vec::new());
         let come = async {
             while Instant::now() < end {
+                let newcomer = self.newcomer().await;
                 newcomers
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(self.newcomer().await);
+                    .push(newcomer);
                 tokio::time::sleep(PAUSE).await; // their pace, not a wait for anything
             }
         };

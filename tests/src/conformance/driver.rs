@@ -263,6 +263,7 @@ pub fn message(name: &str, data: Payload) -> Message {
         data,
         info: None,
         skip: None,
+        trace: None,
     }
 }
 
