@@ -110,7 +110,7 @@ impl Gateway {
                 }
                 Some(spec) => Nats::start(&channel, spec, &nats, health)
                     .await
-                    .map(|broker| {
+                    .map(|mut broker| {
                         broker.share(revocations, jobs);
                         let presence = broker.presence();
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);

@@ -23,6 +23,11 @@ pub struct Own {
 
 /// The port of OTLP over gRPC; any other is taken for HTTP, the default of the specification.
 const GRPC_PORT: &str = ":4317";
+/// Spans that wait at most, whatever is asked for.
+const LONGEST_QUEUE: usize = 1 << 20;
+/// Bounds of a time to wait, in milliseconds: a shorter one would keep a core busy, and a longer one overflow.
+const SHORTEST_WAIT: u64 = 10;
+const LONGEST_WAIT: u64 = 24 * 60 * 60 * 1000;
 
 /// Reads the variables by `lookup`, which gives a variable's value.
 pub fn read(own: &Own, lookup: impl Fn(&str) -> Option<String>) -> Settings {
@@ -34,7 +39,9 @@ pub fn read(own: &Own, lookup: impl Fn(&str) -> Option<String>) -> Settings {
     let traces = reader.target(own, "TRACES", &["otlp"], "traces");
     let metrics = reader.target(own, "METRICS", &["otlp"], "metrics");
     let size = reader.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512);
-    let queue = reader.number("OTEL_BSP_MAX_QUEUE_SIZE", 2048).max(1);
+    let queue = reader
+        .number("OTEL_BSP_MAX_QUEUE_SIZE", 2048)
+        .clamp(1, LONGEST_QUEUE);
     let any = reader.number("OTEL_ATTRIBUTE_COUNT_LIMIT", 128);
     let length = reader.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", usize::MAX);
     Settings {
@@ -53,9 +60,7 @@ pub fn read(own: &Own, lookup: impl Fn(&str) -> Option<String>) -> Settings {
             characters: reader.number("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", length),
             links: reader.number("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
         },
-        metric_interval: reader
-            .milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000)
-            .max(Duration::from_millis(10)),
+        metric_interval: reader.milliseconds("OTEL_METRIC_EXPORT_INTERVAL", 60_000),
         complaints: reader.complaints,
     }
 }
@@ -104,8 +109,8 @@ impl Reader<'_> {
     }
 
     fn milliseconds(&mut self, name: &str, default: u64) -> Duration {
-        let given = self.parsed(name, "milliseconds, a whole number");
-        Duration::from_millis(given.unwrap_or(default))
+        let given: Option<u64> = self.parsed(name, "milliseconds, a whole number");
+        Duration::from_millis(given.unwrap_or(default).clamp(SHORTEST_WAIT, LONGEST_WAIT))
     }
 
     /// Only "true" is true, in any case of letters.

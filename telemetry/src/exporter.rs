@@ -72,13 +72,24 @@ impl Exporter {
             let _inside = runtime.enter();
             target.as_ref().map(Sender::new).transpose()
         };
-        let (traces, metrics) = (sender(&settings.traces)?, sender(&settings.metrics)?);
-        let outbound = match traces {
-            Some(_) => {
-                let open = queue::open(settings.batch.queue, settings.batch.size);
-                Some(open.ok_or(StartError::Twice)?)
+        let set_up = || {
+            let (traces, metrics) = (sender(&settings.traces)?, sender(&settings.metrics)?);
+            let outbound = match traces {
+                Some(_) => {
+                    let open = queue::open(settings.batch.queue, settings.batch.size);
+                    Some(open.ok_or(StartError::Twice)?)
+                }
+                None => None,
+            };
+            Ok((traces, metrics, outbound))
+        };
+        let (traces, metrics, outbound) = match set_up() {
+            Ok(set_up) => set_up,
+            Err(error) => {
+                // The caller may be inside a runtime, where dropping another one panics.
+                runtime.shutdown_background();
+                return Err(error);
             }
-            None => None,
         };
         let ending = Arc::<AtomicBool>::default();
         let run = Run {
@@ -131,17 +142,24 @@ impl Run {
                 thread::park_timeout(wake.saturating_duration_since(Instant::now()));
             }
             let ending = self.is_ending();
+            let mut more = false;
             while let Some(outbound) = &self.outbound {
                 let spans = outbound.take(self.settings.batch.size);
-                let whole = spans.len() == self.settings.batch.size;
+                more = spans.len() == self.settings.batch.size;
                 if !spans.is_empty() {
                     runtime.block_on(self.send_spans(spans));
                 }
-                if !whole {
+                // Metrics have their turn also where spans come faster than they are sent.
+                if !more || Instant::now() >= metrics_due {
                     break;
                 }
             }
-            traces_due = Instant::now() + self.settings.batch.delay;
+            let delay = if more {
+                Duration::ZERO
+            } else {
+                self.settings.batch.delay
+            };
+            traces_due = Instant::now() + delay;
             if Instant::now() >= metrics_due || ending {
                 runtime.block_on(self.send_metrics());
                 metrics_due = Instant::now() + self.settings.metric_interval;

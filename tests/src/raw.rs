@@ -119,7 +119,8 @@ impl Raw {
         raw
     }
 
-    /// Sends a correct upgrade request for `path` with `headers` (lines that end in CRLF) added; gives the answer.
+    /// Sends a correct upgrade request for `path` with `headers` (lines that end in CRLF) added; gives the answer, a
+    /// refusal with its body.
     ///
     /// # Panics
     /// When no answer comes.
@@ -133,7 +134,18 @@ impl Raw {
             .as_bytes(),
         )
         .await;
-        self.head().await
+        let mut answer = self.head().await;
+        let length = answer.header("content-length").map(str::parse::<usize>);
+        if let Some(Ok(length)) = length
+            && answer.status != 101
+        {
+            while self.unread.len() < length {
+                assert!(self.fill().await, "no whole body: {answer:?}");
+            }
+            let body = self.unread.drain(..length).collect();
+            answer.body = String::from_utf8(body).unwrap();
+        }
+        answer
     }
 
     /// Sends bytes as they are. A server that has closed meanwhile is no error here; the next read tells.

@@ -108,7 +108,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
         json!({"transports": {"serverSentEvents": {"mode": "Enabled"}}}),
         json!({"handler": {"url": "http://localhost/", "events": ["request"]}}),
-        json!({"telemetry": {"otlpEndpoint": "http://localhost:4317"}}),
         json!({"expose": {"hosts": ["chat.example.com"]}}),
     ];
     for field in fields {

@@ -35,7 +35,7 @@ async fn promtool(args: &[&str], input: &str) {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
-    let done = within("promtool", 20, child.wait_with_output())
+    let done = within("promtool", 60, child.wait_with_output())
         .await
         .unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();

@@ -128,6 +128,10 @@ impl Claims {
         if issued.is_some_and(|at| at > now + LEEWAY) {
             return Err(ClaimsError::IssuedAhead);
         }
+        // Revocations are kept for so long: what lives longer would outlive one.
+        if issued.is_some_and(|at| expires > at.saturating_add(LONGEST_LIFE + LEEWAY)) {
+            return Err(ClaimsError::TooLong);
+        }
         if let Some(issuer) = &policy.issuer
             && self.text("iss").as_ref() != Some(issuer)
         {

@@ -25,6 +25,9 @@ pub enum KeyError {
     /// Write a longer secret, for example 32 bytes of `openssl rand`.
     #[error("a secret has at least 32 bytes (RFC 7518 section 3.2)")]
     ShortSecret,
+    /// Name it as a public key, or take another secret.
+    #[error("it is a key in PEM form, which others may know, and not a secret")]
+    NoSecret,
     /// Write the public key, `openssl pkey -pubout`.
     #[error(
         "it holds a private key: gateways take only the public one (openssl pkey -in KEY -pubout)"
@@ -48,6 +51,9 @@ impl Key {
     pub fn secret(kid: Option<&str>, secret: &[u8]) -> Result<Self, KeyError> {
         if secret.len() < SHORTEST_SECRET {
             return Err(KeyError::ShortSecret);
+        }
+        if secret.starts_with(b"-----BEGIN") {
+            return Err(KeyError::NoSecret);
         }
         let fits = [
             (32, Algorithm::HS256),

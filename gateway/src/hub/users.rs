@@ -37,6 +37,9 @@ impl Users {
         };
         self.anonymous.remove(connection);
         let addresses = self.named.entry(user.clone()).or_default();
+        if addresses.iter().any(|(known, _)| *known == connection) {
+            return None; // its handshake said who it is, and then its `connect`
+        }
         addresses.push((connection, address));
         (addresses.len() > max).then(|| addresses.remove(0).1)
     }

@@ -189,7 +189,8 @@ impl Session {
         }
         if matches!(
             command,
-            Command::Unsubscribe { .. }
+            Command::Connect { .. }
+                | Command::Unsubscribe { .. }
                 | Command::History { .. }
                 | Command::Presence { .. }
                 | Command::Refresh { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -54,6 +54,8 @@ pub struct Nats {
     /// What workers need; `None` where the channel has no history.
     pub(super) work: Option<watch::Sender<Option<Wanted>>>,
     pub(super) connection: Connection,
+    /// Waits for the list of revoked users; taken by [`Self::share`].
+    pub(super) listed: Option<oneshot::Sender<()>>,
     pub(super) health: Arc<Health>,
     pub(super) answers: mpsc::UnboundedReceiver<Event>,
     pub(super) own: mpsc::UnboundedSender<Event>,
@@ -66,7 +68,7 @@ pub struct Nats {
 impl Nats {
     /// Shares the list of revoked users with the channel's other gateways, on the runtime of the caller. `jobs` are those
     /// that this gateway puts on it.
-    pub fn share(&self, revocations: Arc<Revocations>, jobs: mpsc::Receiver<Job>) {
+    pub fn share(&mut self, revocations: Arc<Revocations>, jobs: mpsc::Receiver<Job>) {
         let shared = Shared {
             connection: self.connection.clone(),
             jetstream: start::context(&self.connection),
@@ -74,6 +76,7 @@ impl Nats {
             replicas: self.channel.history.map_or(1, |history| history.replicas),
             revocations,
             jobs,
+            listed: self.listed.take(),
         };
         tokio::spawn(shared.run());
     }

@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Connection;
 use super::stream::OWNER;
@@ -59,6 +59,8 @@ pub struct Shared {
     pub revocations: Arc<Revocations>,
     /// Whom it is to put on the list.
     pub jobs: mpsc::Receiver<Job>,
+    /// Told once the list was read, or can't be: before that nobody is let in.
+    pub listed: Option<oneshot::Sender<()>>,
 }
 
 impl Shared {
@@ -78,10 +80,22 @@ impl Shared {
         }
         let mut complaint = String::new();
         loop {
-            let generation = self.connection.up().await;
+            let generation = tokio::select! {
+                biased;
+                generation = self.connection.up() => generation,
+                job = self.jobs.recv() => match job {
+                    Some(job) => {
+                        let error = RevokeError::Shared("there is no connection to NATS".into());
+                        let _ = job.done.send(Err(error)); // who asked may have gone
+                        continue;
+                    }
+                    None => return,
+                },
+            };
             match self.follow(generation).await {
                 Ok(()) => {}
                 Err(error) => {
+                    self.tell();
                     if error != complaint {
                         tracing::error!(error, "revocations of users can't be shared");
                         complaint = error;
@@ -105,6 +119,10 @@ impl Shared {
         let store = store.map_err(|error| error.to_string())?;
         let watch = store.watch_with_history(">").await;
         let mut watch = watch.map_err(|error| error.to_string())?;
+        let status = store.status().await.map_err(|error| error.to_string())?;
+        if status.values() == 0 {
+            self.tell();
+        }
         let mut connection = self.connection.clone();
         let lost = connection.lost(generation);
         tokio::pin!(lost);
@@ -113,7 +131,12 @@ impl Shared {
             tokio::select! {
                 () = &mut lost => return Ok(()),
                 entry = watch.next() => match entry {
-                    Some(Ok(entry)) => take(&self.revocations, &entry),
+                    Some(Ok(entry)) => {
+                        take(&self.revocations, &entry);
+                        if entry.delta == 0 {
+                            self.tell();
+                        }
+                    }
                     Some(Err(error)) => return Err(error.to_string()),
                     None => return Err("the watch has ended".into()),
                 },
@@ -128,6 +151,13 @@ impl Shared {
                 },
                 _ = forget.tick() => self.revocations.forget_old(unix_seconds()),
             }
+        }
+    }
+
+    /// Lets clients in, as far as the list is concerned.
+    fn tell(&mut self) {
+        if let Some(listed) = self.listed.take() {
+            let _ = listed.send(()); // who waited has gone: so does the process
         }
     }
 

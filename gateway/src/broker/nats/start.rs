@@ -126,6 +126,12 @@ impl Nats {
         let places: Vec<Arc<Place>> = streams.iter().map(|_| Arc::default()).collect();
 
         let mut warm = Vec::new();
+        let mut listed = None;
+        if channel.tokens.is_some() {
+            let (done, told) = oneshot::channel();
+            listed = Some(done);
+            warm.push(told);
+        }
         let mut history = None;
         let mut work = None;
         if let (Some(of), Some(reading)) = (channel.history, reading) {
@@ -238,6 +244,7 @@ impl Nats {
             history,
             work,
             connection,
+            listed,
             health,
             answers,
             own,

@@ -17,6 +17,8 @@ use super::handle::Bell;
 /// Sockets, and as many commands, that a turn takes here: beyond about as long as a slice of a fan-out the broker's tasks
 /// must not wait, or live messages would stand behind all of a crowd that comes at once.
 pub(super) const PER_TURN: usize = 64;
+/// So many turns for commands alone, which other threads may send without end, before all else is looked at.
+const RESTS: u32 = 16;
 
 impl Shard {
     /// Runs until all handles are gone, as a task of the runtime whose thread it shares.
@@ -32,9 +34,10 @@ impl Shard {
         let bell = self.bell.clone();
         // The runtime is told of changes only: whether the shard's epoll had more than one look could take.
         let mut more = false;
+        let mut rests = 0;
         loop {
             let timeout = self.timeout();
-            let look = if more || timeout == Some(Duration::ZERO) {
+            let look = if more || rests >= RESTS || timeout == Some(Duration::ZERO) {
                 yield_now().await; // the tasks of the broker have their turn, and what has come is heard
                 Look::Sockets(Some(Duration::ZERO))
             } else {
@@ -49,6 +52,7 @@ impl Shard {
                     () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Look::Rest,
                 }
             };
+            rests = if look == Look::Rest { rests + 1 } else { 0 };
             if !self.turn(&mut events, look)? {
                 return Ok(());
             }

@@ -143,14 +143,15 @@ impl Shard {
         let Some((goaway, close)) = connection.moving else {
             return;
         };
-        if close <= now {
-            return self.close(slot, ErrorCode::Draining);
-        }
-        if goaway <= now {
+        if goaway <= now && goaway < close {
+            // A shard that was held up says it all the same.
+            let close = close.max(now + 1);
             connection.moving = Some((SAID, close));
             let within_ms = u64::from(close - now) * super::wheel::TICK.as_millis() as u64;
             self.reply(slot, &Reply::GoAway { within_ms });
             self.flush_out();
+        } else if close <= now {
+            self.close(slot, ErrorCode::Draining);
         }
     }
 }
