@@ -138,7 +138,7 @@ fn what_a_channel_lacks_is_said_by_its_own_code() {
         let request = json!({"type": "request", "event": "price", "data": {}});
         client.refused(request, "no_handler").await;
         let refresh = json!({"type": "refresh", "token": "x"});
-        client.refused(refresh, "invalid_token").await;
+        client.refused(refresh, "unauthenticated").await;
     });
 }
 
