@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use linnet_telemetry::{Context, Kind, Span, emit, queue, span};
+use linnet_telemetry::{Context, Kind, Span, emit, span};
 
 use crate::message::{Message, unix_milliseconds};
 use crate::names::RoomName;
@@ -33,9 +33,6 @@ impl FanOutSpan {
     /// Begins, where one of the messages is traced.
     #[must_use]
     pub fn begin(room: &RoomName, messages: &[Arc<Message>]) -> Option<Self> {
-        if !queue::is_on() {
-            return None;
-        }
         let traced = |message: &Arc<Message>| {
             let trace = message.trace.as_ref()?;
             trace.context.sampled.then_some(trace.context)

@@ -1,15 +1,18 @@
 //! What shards and the public port call, so that there it is one line each.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
 use linnet_telemetry::{Context, Kind, Settings, Span, context, emit, queue, span};
 
 use super::connection::{End, ending};
+use super::fan_out::FanOutSpan;
 use super::publish::PublishSpan;
 use crate::config::Telemetry;
 use crate::hub::CommandKind;
+use crate::message::Message;
+use crate::names::RoomName;
 use crate::transport::shard::connection::Connection;
 
 /// What the environment says, which holds before the manifest.
@@ -47,6 +50,12 @@ pub fn caller(headers: &HeaderMap) -> Option<Context> {
     let text = values.next()?.to_str().ok()?;
     // More than one is none (W3C Trace Context §4.3).
     values.next().is_none().then(|| Context::parse(text))?
+}
+
+/// A batch is about to be handed out.
+#[must_use]
+pub fn fan_out(room: &RoomName, messages: &[Arc<Message>]) -> Option<FanOutSpan> {
+    queue::is_on().then(|| FanOutSpan::begin(room, messages))?
 }
 
 /// The session lets a request through to the hub.

@@ -12,7 +12,7 @@ mod publish;
 
 pub use connection::{ConnectionTrace, End};
 pub use fan_out::FanOutSpan;
-pub use hooks::{asked, caller, closed, decide_by_environment, handshake_refused, rate};
+pub use hooks::{asked, caller, closed, decide_by_environment, fan_out, handshake_refused, rate};
 pub use message::Trace;
 pub use publish::PublishSpan;
 

@@ -8,7 +8,7 @@ use super::encoding::{Encoding, FrameWriter};
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName};
 use crate::protocol::PROTOCOLS;
-use crate::traces::FanOutSpan;
+use crate::traces::{self, FanOutSpan};
 use crate::transport::websocket::deflate::Deflater;
 
 const PROTOCOL_COUNT: usize = PROTOCOLS.len();
@@ -40,7 +40,7 @@ impl Batch {
             .iter()
             .map(|message| message.data.len() + 128)
             .sum();
-        let span = FanOutSpan::begin(&room, &messages);
+        let span = traces::fan_out(&room, &messages);
         let (plain, compressed) = Default::default();
         Self {
             room,
