@@ -111,6 +111,45 @@ fn a_panic_and_a_handler_that_does_not_end_are_failures_of_the_message_alone() {
 }
 
 #[test]
+fn a_message_that_kills_its_workers_takes_none_along_of_those_in_hand_beside_it() {
+    scenario(90, async {
+        let server = NatsServer::jetstream().await;
+        let workers = json!({"acknowledgeSeconds": 2, "partitions": 4, "maxDeliveries": 3});
+        let manifest = manifest(&server).spec(json!({ "workers": workers }));
+        let fleet = Fleet::start(&manifest, 2).await;
+        let mut client = fleet[0].client().await;
+        // Their partitions are all that there are: each worker has one of them in hand beside the culprit.
+        let rooms = Vec::from_iter((0..20).map(|number| format!("work.{number}")));
+        for room in &rooms {
+            client.subscribe(room).await;
+            client.publish(room, json!("before")).await;
+        }
+        client.publish("work.a", json!("die")).await;
+        for room in &rooms {
+            client.publish(room, json!("after")).await;
+        }
+        for number in 0..3 {
+            let mut victim = worker(&server, &format!("victim {number}")).await;
+            victim.got(&json!("die")).await;
+            victim.ended().await;
+        }
+        let _worker = worker(&server, "survivor").await;
+        let mut heard = Vec::new();
+        for _ in 0..2 * rooms.len() {
+            let frame = client.next_of("message").await;
+            heard.push((frame["room"].clone(), frame["data"][0].clone()));
+        }
+        for room in &rooms {
+            let of_room = heard.iter().filter(|(name, _)| name == room);
+            let of_room = Vec::from_iter(of_room.map(|(_, data)| data.as_str().unwrap()));
+            assert_eq!(of_room, ["before", "after"], "{room}");
+        }
+        is_worked_off(&server).await;
+        assert_eq!(Letter::only(&server).await.data, "die");
+    });
+}
+
+#[test]
 fn a_message_that_kills_its_workers_is_set_aside_by_one_gateway_and_its_partition_goes_on() {
     scenario(90, async {
         let (server, fleet) = scene().await;

@@ -49,6 +49,22 @@ pub(crate) enum Lost {
     Refused(String),
 }
 
+/// What the server tells of a partition's consumer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct State {
+    /// The last delivery.
+    pub delivered: Delivered,
+    /// How many messages are delivered and not acknowledged: one or none.
+    pub num_ack_pending: u64,
+}
+
+/// A place among deliveries.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Delivered {
+    /// Counted over all messages of the partition.
+    pub consumer_seq: u64,
+}
+
 /// What deliveries need.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -223,24 +239,24 @@ impl Desk {
 
     /// Whether the last delivery of the partition is this one, and not ended.
     async fn is_ours(&self, delivery: &Delivery) -> bool {
-        #[derive(Deserialize)]
-        struct Info {
-            delivered: Delivered,
-            num_ack_pending: u64,
-        }
-        #[derive(Deserialize)]
-        struct Delivered {
-            consumer_seq: u64,
-        }
-        let consumer = self.channel.consumer(self.partition);
-        let ask = format!("CONSUMER.INFO.{}.{consumer}", self.channel.work_stream());
-        match api::<Info>(&self.client, &ask, &json!({})).await {
-            Ok(info) => info.num_ack_pending > 0 && info.delivered.consumer_seq == delivery.number,
+        match self.state().await {
+            Ok(state) => {
+                state.num_ack_pending > 0 && state.delivered.consumer_seq == delivery.number
+            }
             // Nobody else was told of by anyone; what is published next fails as well, most likely.
             Err(error) => {
                 tracing::info!(error, "the consumer's state can't be read");
                 true
             }
         }
+    }
+    /// What the server knows of the partition.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn state(&self) -> Result<State, String> {
+        let consumer = self.channel.consumer(self.partition);
+        let ask = format!("CONSUMER.INFO.{}.{consumer}", self.channel.work_stream());
+        api(&self.client, &ask, &json!({})).await
     }
 }

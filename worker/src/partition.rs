@@ -1,8 +1,10 @@
 //! The work on one partition: asks for a message, has it handled, and asks for the next.
 //!
 //! The consumer hands out one message at a time, and pins the worker that got one: while that keeps asking with the id of
-//! its pin, others wait. One request stands at a time, for a second, so that a dead worker's pin is over soon.
+//! its pin, others wait. One request stands at a time, for a second, so that a dead worker's pin is over soon. A partition
+//! where another worker has a message, or died on it, is asked in turn with the others like it (see [`crate::turns`]).
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_nats::{StatusCode, Subscriber};
@@ -13,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::delivery::{Delivery, Desk, Lost};
 use crate::output::Output;
 use crate::queue::{Queue, api};
-use crate::turns::Turns;
+use crate::turns::{Door, Turn, Turns};
 use crate::worker::{Failure, Handler};
 
 /// The group that workers belong to.
@@ -22,9 +24,8 @@ const GROUP: &str = "workers";
 const EXPIRES: Duration = Duration::from_secs(1);
 /// How much longer its end may take to come here.
 const LATE: Duration = Duration::from_secs(3);
-
-/// How long a message that came before waits at most for others that did.
-const GATHER: Duration = Duration::from_millis(500);
+/// How long it stands at least where partitions are asked in turn.
+const BRIEFLY: Duration = Duration::from_millis(100);
 /// How long the server has to give a pin back.
 const UNPIN: Duration = Duration::from_secs(1);
 
@@ -77,10 +78,16 @@ impl<H: Handler> Partition<H> {
                 false => Err("the connection was lost".to_owned()),
             };
             lost()?;
-            let answer = self.ask().await?;
+            self.turns.calm().await;
+            let mut door = self.door().await;
+            let answer = self.ask(door.is_some()).await?;
             lost()?;
             match answer {
-                Answer::Message(delivery) => self.handle(*delivery).await,
+                Answer::Message(delivery) => {
+                    door = door.filter(|_| delivery.deliveries > 1);
+                    self.handle(*delivery).await;
+                    drop(door);
+                }
                 Answer::Nothing => {}
                 Answer::Unpinned => {
                     self.pin = None;
@@ -96,8 +103,28 @@ impl<H: Handler> Partition<H> {
         Ok(())
     }
 
-    async fn ask(&mut self) -> Result<Answer, String> {
-        let mut request = json!({"batch": 1, "expires": EXPIRES.as_nanos() as u64, "group": GROUP});
+    /// The door, where the next message may be one that another worker did not survive. Elsewhere none comes while a
+    /// request stands: a dead worker's pin outlives that.
+    async fn door(&self) -> Option<Door> {
+        if self.pin.is_some() {
+            return None;
+        }
+        let state = self.desk.state().await;
+        // Where it can't be read, the worst is taken for true.
+        let unfinished = state.map_or(true, |state| state.num_ack_pending > 0);
+        match unfinished {
+            true => Some(self.turns.door().await),
+            false => None,
+        }
+    }
+
+    /// Asks for a message; `briefly` where others wait for their turn to ask.
+    async fn ask(&mut self, briefly: bool) -> Result<Answer, String> {
+        let expires = match briefly {
+            true => (EXPIRES / u32::from(self.desk.queue.partitions.max(1))).max(BRIEFLY),
+            false => EXPIRES,
+        };
+        let mut request = json!({"batch": 1, "expires": expires.as_nanos() as u64, "group": GROUP});
         if let Some(pin) = &self.pin {
             request["id"] = json!(pin);
         }
@@ -141,7 +168,6 @@ impl<H: Handler> Partition<H> {
     async fn handle(&self, delivery: Delivery) {
         let queue = &self.desk.queue;
         let last = delivery.deliveries >= queue.max_deliveries;
-        let gather = (queue.acknowledge / 10).min(GATHER);
         // Held until the delivery is ended: one that kills the process must not do so before that.
         let mut _turn = None;
         let outcome = if delivery.deliveries > queue.max_deliveries {
@@ -150,16 +176,13 @@ impl<H: Handler> Partition<H> {
                 "delivered {before} times and never acknowledged: workers died on it, or did not end in time"
             )))
         } else {
-            let turn = self
-                .turns
-                .take(delivery.deliveries, delivery.sequence, gather);
-            _turn = Some(turn.await);
             let mut kept = delivery.since;
-            match self.desk.keep(&delivery, &mut kept).await {
-                Ok(()) => self.run(&delivery, kept).await,
-                // This process stood still for a while, or others took long.
+            match self.turn(&delivery, &mut kept).await {
+                Ok(turn) => _turn = Some(turn),
+                // This process stood still for a while.
                 Err(_) => return,
             }
+            self.run(&delivery, kept).await
         };
         let done = match outcome {
             Ok(outputs) => match self.desk.finish(&delivery, outputs).await {
@@ -182,6 +205,19 @@ impl<H: Handler> Partition<H> {
             let sequence = delivery.sequence;
             tracing::warn!(sequence, "another worker has the message by now");
         }
+    }
+
+    /// Awaits that a message may be handled, and keeps it meanwhile.
+    async fn turn(&self, delivery: &Delivery, kept: &mut Instant) -> Result<Turn, Lost> {
+        let mut turn = pin!(self.turns.take(delivery.deliveries > 1));
+        let turn = loop {
+            match timeout(self.desk.queue.acknowledge / 4, &mut turn).await {
+                Ok(turn) => break turn,
+                Err(_) => self.desk.keep(delivery, kept).await?,
+            }
+        };
+        self.desk.keep(delivery, kept).await?;
+        Ok(turn)
     }
 
     /// Runs the handler in a task of its own, so that its panic is a failure like another.
