@@ -4,6 +4,7 @@ worker.py [NATS-URL]; examples/worker/run starts it with everything around it. d
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -53,28 +54,33 @@ async def finish(js, metadata, message):
     await message.term()
 
 
-async def work(nc, js, metadata, ack_wait, partition):
+async def work(nc, js, metadata, ack_wait, partition, door, hands):
     """Asks for the messages of one partition, one at a time."""
-    inbox, pin = nc.new_inbox(), None
+    inbox, pin, consumer = nc.new_inbox(), None, f"worker_{partition}"
     answers = await nc.subscribe(inbox)
     try:
         while True:
-            request = {"batch": 1, "expires": SECOND, "group": "workers"} | ({"id": pin} if pin else {})
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.worker_{partition}"
-            asked = time.monotonic()
-            await nc.publish(subject, json.dumps(request).encode(), reply=inbox)
-            message = await answers.next_msg(timeout=4)
-            status = (message.headers or {}).get("Status")
-            if status in ("404", "408"):
-                continue  # nothing came
-            if status == "423" and (await js.stream_info(STREAM)).config.metadata == metadata:
-                pin = None  # another worker has it, or it was over
-                continue
-            if status:
-                raise RuntimeError(f"{status} {message.headers.get('Description')}")
-            pin = message.headers["Nats-Pin-Id"]
-            if await is_ours(js, message, asked, ack_wait):
-                await finish(js, metadata, message)
+            # One that another worker has, or died on, is taken alone: what was in hand beside it would come again with it.
+            unfinished = pin is None and (await js.consumer_info(STREAM, consumer)).num_ack_pending > 0
+            async with door if unfinished else contextlib.nullcontext():
+                expires = SECOND // int(metadata["linnet-partitions"]) if unfinished else SECOND
+                request = {"batch": 1, "expires": expires, "group": "workers"} | ({"id": pin} if pin else {})
+                asked = time.monotonic()
+                subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{consumer}"
+                await nc.publish(subject, json.dumps(request).encode(), reply=inbox)
+                message = await answers.next_msg(timeout=4)
+                status = (message.headers or {}).get("Status")
+                if status in ("404", "408"):
+                    continue  # nothing came
+                if status == "423" and (await js.stream_info(STREAM)).config.metadata == metadata:
+                    pin = None  # another worker has it, or it was over
+                    continue
+                if status:
+                    raise RuntimeError(f"{status} {message.headers.get('Description')}")
+                pin = message.headers["Nats-Pin-Id"]
+                async with hands:
+                    if await is_ours(js, message, asked, ack_wait):
+                        await finish(js, metadata, message)
     finally:
         if not nc.is_closed:
             await answers.unsubscribe()
@@ -89,9 +95,11 @@ async def main(url):
             metadata = (await js.stream_info(STREAM)).config.metadata
             ack_wait = (await js.consumer_info(STREAM, "worker_0")).config.ack_wait
             print(f"working on {metadata['linnet-partitions']} partitions", file=sys.stderr)
+            # Who asks for what others left unfinished, and whose message is worked on.
+            door, hands = asyncio.Lock(), asyncio.Lock()
             async with asyncio.TaskGroup() as tasks:
                 for partition in range(int(metadata["linnet-partitions"])):
-                    tasks.create_task(work(nc, js, metadata, ack_wait, partition))
+                    tasks.create_task(work(nc, js, metadata, ack_wait, partition, door, hands))
         except (Exception, ExceptionGroup) as error:
             print(f"no work for now: {error!r}", file=sys.stderr)
             await asyncio.sleep(0.25)
