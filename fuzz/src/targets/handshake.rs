@@ -2,37 +2,16 @@
 
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use linnet_gateway::transport::websocket::handshake::{Config, Subprotocol, accept};
+use linnet_gateway::transport::subprotocols::subprotocols;
+use linnet_gateway::transport::websocket::handshake::{Config, PLAINEST, accept};
 use linnet_gateway::transport::websocket::origin::{Origin, Origins};
 
-const PROTOCOLS: &[Subprotocol] = &[
-    Subprotocol {
-        name: "linnet.v1.json",
-        short: "json",
-        needs_room: false,
-    },
-    Subprotocol {
-        name: "linnet.v1.plain",
-        short: "plain",
-        needs_room: true,
-    },
-];
-
-/// What a right handshake has; lines of the input come on top.
-const USUAL: [(&str, &str); 5] = [
-    ("host", "chat.example"),
-    ("upgrade", "websocket"),
-    ("connection", "Upgrade"),
-    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ("sec-websocket-version", "13"),
-];
-
-/// The first line is the query; each further one is a header.
+/// The first line is the query; each further one is a header on top of those of the plainest handshake.
 pub fn run(data: &[u8]) {
     let mut lines = data.split(|byte| *byte == b'\n');
     let query = lines.next().map(String::from_utf8_lossy);
     let mut headers = HeaderMap::new();
-    for (name, value) in USUAL {
+    for (name, value) in PLAINEST {
         headers.insert(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
@@ -51,14 +30,14 @@ pub fn run(data: &[u8]) {
     let listed = Origins::compile(["https://app.example", "https://*.sub.example:8443"]);
     for origins in [&Origins::default(), &listed] {
         let config = Config {
-            protocols: PROTOCOLS,
+            protocols: subprotocols(),
             allowed_origins: origins,
             query_token: true,
             compression: true,
         };
         match accept(&Method::GET, query.as_deref(), &headers, &config) {
             Ok(accepted) => {
-                assert!(accepted.protocol < PROTOCOLS.len());
+                assert!(accepted.protocol < subprotocols().len());
                 assert!(
                     accepted
                         .room

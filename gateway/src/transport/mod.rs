@@ -5,4 +5,5 @@ pub mod address;
 pub mod http;
 mod pace;
 pub mod shard;
+pub mod subprotocols;
 pub mod websocket;

@@ -25,6 +25,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
+/// The headers of a handshake that wants nothing special, as far as every client sends them (RFC 6455 §1.2).
+pub const PLAINEST: [(&str, &str); 5] = [
+    ("host", "server.example.com"),
+    ("upgrade", "websocket"),
+    ("connection", "Upgrade"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-version", "13"),
+];
+
 /// A protocol spoken over WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subprotocol {
