@@ -57,6 +57,52 @@ fn published_keys_are_taken_and_one_that_is_new_is_fetched_when_it_is_needed() {
 }
 
 #[test]
+fn a_key_that_is_published_right_after_a_fetch_is_waited_for() {
+    scenario(60, async {
+        let (first, second) = (Signer::new("first"), Signer::new("second"));
+        let jwks = Jwks::start(Mood::keys(&[&first])).await;
+        let gateway = gateway(&jwks).await;
+        enters(&gateway, &first).await;
+        jwks.turn(Mood::keys(&[&first, &second]));
+        let token = second.token("ann", &json!({}));
+        let client = Client::with_token(gateway.public, &token).await;
+        assert!(client.is_ok(), "{:?}", client.unwrap_err());
+        let stranger = Signer::new("stranger").token("eve", &json!({}));
+        until(
+            "the issuer to be asked for a key that it has not",
+            || async {
+                let refusal = Client::with_token(gateway.public, &stranger).await;
+                let status = refusal.unwrap_err().status;
+                assert!(matches!(status, 401 | 503), "{status}");
+                (status == 401).then_some(())
+            },
+        )
+        .await;
+    });
+}
+
+#[test]
+fn the_password_of_an_address_is_in_no_log() {
+    scenario(60, async {
+        let signer = Signer::new("a");
+        let jwks = Jwks::start(Mood::Fails(500)).await;
+        let uri = jwks.uri().replace("http://", "http://ann:hunter2@");
+        let jwt = json!({"jwksUri": format!("{uri}?key=hunter2")});
+        let manifest = Manifest::unhurried().spec(json!({"authentication": {"jwt": jwt}}));
+        let gateway = Gateway::start(&manifest).await;
+        let says = |words: &'static str| {
+            move |line: &Value| line.to_string().contains(words).then_some(())
+        };
+        gateway.logged("a failure", says("can't be fetched")).await;
+        jwks.turn(Mood::keys(&[&signer]));
+        gateway.logged("a success", says("were fetched")).await;
+        let log = gateway.log().join("\n");
+        assert!(!log.contains("hunter2"), "{log}");
+        assert!(log.contains("/keys"), "which address it is: {log}");
+    });
+}
+
+#[test]
 fn whatever_the_server_does_clients_stay_and_known_keys_serve() {
     scenario(180, async {
         let (known, stranger) = (Signer::new("known"), Signer::new("stranger"));

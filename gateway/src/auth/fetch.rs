@@ -63,6 +63,9 @@ impl Fetcher {
         let authority = uri.authority().ok_or(FetchError::Address)?;
         let host = authority.host();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.is_empty() {
+            return Err(FetchError::Address);
+        }
         let (tls, port) = match uri.scheme_str() {
             Some("http") => (None, 80),
             Some("https") => {
@@ -148,6 +151,15 @@ impl Fetcher {
     }
 }
 
+/// Whom it asks, without what may be a secret: a password before the host, the query.
+impl std::fmt::Display for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let path = self.target.split('?').next().unwrap_or_default();
+        write!(f, "{scheme}://{}{path}", self.authority)
+    }
+}
+
 fn network(error: impl std::fmt::Display) -> FetchError {
     FetchError::Network(error.to_string())
 }
@@ -162,4 +174,28 @@ fn connector() -> Result<TlsConnector, FetchError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_an_address_holds_no_password_and_no_query() {
+        for (uri, shown) in [
+            (
+                "https://ann:secret@id.example.com/keys?key=secret",
+                "https://id.example.com/keys",
+            ),
+            ("http://secret@[::1]:8080", "http://[::1]:8080/"),
+        ] {
+            assert_eq!(Fetcher::new(uri).unwrap().to_string(), shown);
+        }
+        for uri in ["secret", "ftp://secret@host/", "http://secret@/"] {
+            let Err(error) = Fetcher::new(uri) else {
+                panic!("{uri}");
+            };
+            assert!(!error.to_string().contains("secret"));
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub mod revocation;
 pub mod revoker;
 pub mod secret;
 pub mod source;
+pub mod supply;
 pub mod tokens;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Where the keys of the moment come from: whatever source the configuration names keeps [`Tokens`] supplied.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -10,6 +10,7 @@ use super::jwks::{self, Refetch};
 use super::keyring::Keyring;
 use super::policy::{KeySource, Policy};
 use super::secret::{self, SecretError};
+use super::supply::{self, Supply};
 use super::tokens::Tokens;
 use crate::config::watch::files::{self, Next};
 
@@ -28,8 +29,8 @@ pub struct Keys {
 #[derive(Debug)]
 struct Current {
     source: KeySource,
-    /// A supplier works as long as this is there.
-    _alive: Arc<()>,
+    /// Its keys come into force as long as this is there.
+    _current: supply::Current,
     fetching: Option<AbortHandle>,
 }
 
@@ -67,45 +68,46 @@ impl Keys {
             return;
         };
         self.tokens.revocations().need();
-        let alive = Arc::new(());
+        let (supply, held) = Supply::new(&self.tokens);
         let mut fetching = None;
         match source {
             KeySource::Secret(name) => match &self.secrets {
-                Some(secrets) => self.watch(secrets.join(name), Arc::downgrade(&alive)),
+                Some(secrets) => watch(secrets.join(name), supply),
                 None => tracing::error!("{}", SecretError::NoFolder),
             },
             KeySource::Jwks(uri) => {
                 let refetch = Arc::new(Refetch::default());
                 self.tokens.refetch_by(Some(Arc::clone(&refetch)));
-                let supply = jwks::supply(uri.clone(), Arc::clone(&self.tokens), refetch);
+                let supply = jwks::supply(uri.clone(), supply, refetch);
                 fetching = Some(self.runtime.spawn(supply).abort_handle());
             }
         }
         *current = Some(Current {
             source: source.clone(),
-            _alive: alive,
+            _current: held,
             fetching,
         });
     }
+}
 
-    fn watch(&self, folder: PathBuf, alive: Weak<()>) {
-        let mut look = {
-            let (tokens, folder) = (Arc::clone(&self.tokens), folder.clone());
-            let mut seen = Seen::default();
-            move || seen.look(&folder, &tokens)
-        };
-        look();
-        // Any name in the folder will do: it is the folder that is watched.
-        let watching = files::watch(folder.join("jwt.secret"), move |_| {
-            if alive.strong_count() == 0 {
-                return Next::Stop;
-            }
-            look();
-            Next::GoOn
-        });
-        if let Err(error) = watching {
-            tracing::error!(%error, folder = %folder.display(), "the keys can't be watched");
+/// Supplies the keys of a Secret's folder.
+fn watch(folder: PathBuf, supply: Supply) {
+    let mut look = {
+        let (supply, folder) = (supply.clone(), folder.clone());
+        let mut seen = Seen::default();
+        move || seen.look(&folder, &supply)
+    };
+    look();
+    // Any name in the folder will do: it is the folder that is watched.
+    let watching = files::watch(folder.join("jwt.secret"), move |_| {
+        if !supply.is_current() {
+            return Next::Stop;
         }
+        look();
+        Next::GoOn
+    });
+    if let Err(error) = watching {
+        tracing::error!(%error, folder = %folder.display(), "the keys can't be watched");
     }
 }
 
@@ -119,7 +121,7 @@ struct Seen {
 impl Seen {
     /// Takes what has changed. Good keys are in force even beside bad ones; where there is no good one, the last ones
     /// stay.
-    fn look(&mut self, folder: &std::path::Path, tokens: &Tokens) {
+    fn look(&mut self, folder: &std::path::Path, supply: &Supply) {
         let found = secret::read(folder);
         let complaint: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
         let complaint = complaint.join("; ");
@@ -136,9 +138,10 @@ impl Seen {
         let names = names.map(|key| (key.kid.clone(), key.decoding.kind().clone()));
         let names: Vec<_> = names.collect();
         if !same(&names, &self.keys) {
-            tracing::info!(keys = names.len(), "new keys of tokens are in force");
+            if supply.set(Keyring::new(found.keys)) {
+                tracing::info!(keys = names.len(), "new keys of tokens are in force");
+            }
             self.keys = names;
-            tokens.set_keys(Keyring::new(found.keys));
         }
     }
 }

@@ -8,7 +8,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 
 use super::claims::{Claims, ClaimsError, Identity};
 use super::crypto;
-use super::jwks::Refetch;
+use super::jwks::{Hope, Refetch};
 use super::keyring::{Candidates, Keyring};
 use super::policy::Policy;
 use super::revocation::Revocations;
@@ -130,14 +130,35 @@ impl Tokens {
             Ok(identity) if self.revocations.covers(&identity) => Err(TokenError::Revoked),
             outcome => outcome,
         };
-        match outcome {
-            Err(TokenError::UnknownKey | TokenError::NoKeys) if self.fetches() => {
-                return Err(TokenError::Fetching);
+        let outcome = match outcome {
+            Err(error @ (TokenError::UnknownKey | TokenError::NoKeys)) => {
+                Err(self.hope(error, token))
             }
+            outcome => outcome,
+        };
+        match outcome {
             Ok(_) => self.metrics.accepted.add_shared(1),
+            Err(TokenError::Fetching) => {}
             Err(_) => self.metrics.refused.add_shared(1),
         }
         outcome
+    }
+
+    /// What it means that the key of a token is not known: where keys are fetched, it may be on its way.
+    fn hope(&self, error: TokenError, token: &str) -> TokenError {
+        let refetch = self.refetch.load();
+        let Some(refetch) = refetch.as_ref() else {
+            return error;
+        };
+        let name = match error {
+            TokenError::UnknownKey => decode_header(token).ok().and_then(|header| header.kid),
+            _ => None,
+        };
+        match refetch.want(name.as_deref(), Instant::now()) {
+            Hope::Wait => TokenError::Fetching,
+            Hope::Absent => error,
+            Hope::Unavailable => TokenError::NoKeys,
+        }
     }
 
     /// Waits for keys that are being fetched, for a few seconds at most.
@@ -168,13 +189,6 @@ impl Tokens {
     pub(super) fn refetch_by(&self, refetch: Option<Arc<Refetch>>) {
         self.refetch.store(refetch);
     }
-
-    fn fetches(&self) -> bool {
-        let refetch = self.refetch.load();
-        refetch
-            .as_ref()
-            .is_some_and(|refetch| refetch.want(Instant::now()))
-    }
 }
 
 /// The wall clock, in seconds since the Unix epoch.
@@ -185,7 +199,10 @@ pub fn unix_seconds() -> u64 {
 }
 
 /// Checks a token at `now`, in seconds since the Unix epoch: its form, then its signature, and only then what it says.
-pub(super) fn check(
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check(
     token: &str,
     policy: &Policy,
     keys: &Keyring,
