@@ -15,8 +15,8 @@ const ARRIVAL: u32 = 1 << 31;
 /// How long a shard waits for the first bytes, in ticks; HTTP has a bound of its own after it.
 const PATIENCE: u32 = 10;
 
-/// Arrivals that are heard before connections have their turn again: to check a token's signature takes as long as a
-/// hundred writes.
+/// Arrivals that are heard before connections have their turn again, beside those that the shard itself accepts in one
+/// turn: to check a token's signature takes as long as a hundred writes.
 const HEARD_PER_TURN: usize = 16;
 
 /// Who judges a socket's first bytes.
@@ -49,15 +49,34 @@ pub(super) struct Arrival {
 impl Shard {
     /// Takes a socket that was just accepted. Its handshake may be there already.
     pub(super) fn arrive(&mut self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
-        let generation = self.next_generation();
-        let arrival = Arrival {
+        let arrival = self.arrival(socket, caller);
+        if let Some(arrival) = self.listen(arrival, false) {
+            self.watch(arrival);
+        }
+    }
+
+    /// Takes a socket that another shard has accepted. A crowd may come in one turn, as commands do, and waits like one
+    /// that knocks here.
+    pub(super) fn take_over(&mut self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) {
+        if self.heard < HEARD_PER_TURN {
+            self.heard += 1;
+            return self.arrive(socket, caller);
+        }
+        let arrival = self.arrival(socket, caller);
+        self.watch(arrival); // what it has said already raises an event
+    }
+
+    fn arrival(&mut self, socket: mio::net::TcpStream, caller: Box<dyn Caller>) -> Arrival {
+        Arrival {
             socket,
             caller,
-            generation,
-        };
-        let Some(mut arrival) = self.listen(arrival, false) else {
-            return;
-        };
+            generation: self.next_generation(),
+        }
+    }
+
+    /// Waits for what an arrival has to say.
+    fn watch(&mut self, mut arrival: Arrival) {
+        let generation = arrival.generation;
         let slot = self.arrivals.vacant_key() as u32;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token((slot | ARRIVAL) as usize);
@@ -147,5 +166,77 @@ impl Shard {
         }
         arrival.caller.pass_on(arrival.socket.into(), heard);
         self.left();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::super::backlog::QueueMemory;
+    use super::super::event_loop::{Look, Thread};
+    use super::super::handle::ShardHandle;
+    use super::*;
+    use crate::config::Channel;
+
+    /// Counts who is heard, and gives every socket back.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Caller for Counting {
+        fn hear(&mut self, bytes: &[u8]) -> Option<Welcome> {
+            assert_eq!(bytes, b"hello");
+            self.0.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+
+        fn pass_on(self: Box<Self>, _socket: TcpStream, heard: &[u8]) {
+            assert_eq!(heard, b"hello");
+        }
+    }
+
+    fn shard() -> (Shard, ShardHandle) {
+        let manifest = "apiVersion: realtime.linnet.dev/v1alpha1\nkind: RealtimeChannel\n\
+                        metadata: {name: tests}\nspec: {authentication: {anonymous: Allow}}\n";
+        let channel = Arc::new(Channel::compile(&linnet_crds::check(manifest).unwrap()));
+        let (hub, _inbox) = crate::hub::actor::handle();
+        let memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, 1));
+        let (name, tokens) = ("tests".into(), Arc::default());
+        Shard::new(0, name, channel, tokens, hub, memory, Thread::Own).unwrap()
+    }
+
+    #[test]
+    fn a_crowd_from_another_shard_is_heard_in_several_turns() {
+        const CROWD: usize = 100;
+        let (mut shard, handle) = shard();
+        let heard = Arc::<AtomicUsize>::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..CROWD {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"hello").unwrap();
+            let (socket, _) = listener.accept().unwrap();
+            assert_eq!(socket.peek(&mut [0; 8]).unwrap(), 5, "it has spoken");
+            socket.set_nonblocking(true).unwrap();
+            let caller = Counting(Arc::clone(&heard));
+            handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(caller));
+            clients.push(client);
+        }
+        let mut events = mio::Events::with_capacity(1024);
+        let begun = Instant::now();
+        let (mut before, mut turns) = (0, 0);
+        while heard.load(Ordering::Relaxed) < CROWD {
+            let look = Look::Sockets(Some(Duration::from_millis(10)));
+            assert!(shard.turn(&mut events, look).unwrap());
+            let now = heard.load(Ordering::Relaxed);
+            assert!(now - before <= HEARD_PER_TURN, "{} in a turn", now - before);
+            (before, turns) = (now, turns + 1);
+            assert!(begun.elapsed() < Duration::from_secs(60));
+        }
+        assert!(turns >= CROWD / HEARD_PER_TURN);
+        assert_eq!(shard.load(), 0);
     }
 }

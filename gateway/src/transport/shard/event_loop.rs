@@ -365,7 +365,7 @@ impl Shard {
             }
             Command::Listen(door, peers) => self.listen_at(door, peers),
             Command::Resume => self.resume_accepting(),
-            Command::Arrive(socket, caller) => self.arrive(socket, caller),
+            Command::Arrive(socket, caller) => self.take_over(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
             Command::Configure(channel, _waits) => self.configure(channel),
