@@ -4,6 +4,7 @@
 use linnet_tests::http;
 use linnet_tests::issuer::{SECRET, Secrets, Signer, now};
 use linnet_tests::prelude::*;
+use linnet_tests::raw::text;
 
 const API_KEY: &str = "test-0123456789abcdef0123456789abcdef";
 
@@ -162,6 +163,63 @@ fn who_does_not_refresh_in_time_is_told_and_then_closed() {
         let other = signer.token("bob", &json!({}));
         ann.refused(json!({"type": "refresh", "token": other}), "invalid_token")
             .await;
+    });
+}
+
+#[test]
+fn what_a_narrower_token_overtakes_is_refused_and_nothing_is_acked_after_unsubscribed() {
+    scenario(60, async {
+        let signer = Signer::new("a");
+        let secrets = Secrets::of(&[&signer]);
+        let gateway = gateway(&secrets, &manifest()).await;
+        let token = signer.token("ann", &json!({"rooms": ["club.a", "club.b", "club.c"]}));
+        let newer = signer.token("ann", &json!({"rooms": ["club.b"]}));
+        let mut ann = Raw::tcp(gateway.public).await;
+        let headers = format!("Authorization: Bearer {token}\r\n");
+        assert_eq!(ann.upgrade("/ws", &headers).await.status, 101);
+        assert_eq!(ann.read_json().await["type"], "connected");
+        let subscribe = |id, room| json!({"type": "subscribe", "id": id, "room": room});
+        ann.send(&text(&subscribe(0, "club.c").to_string())).await;
+        assert_eq!(ann.read_json().await["type"], "ack");
+        // In one piece, so that the rooms are asked for before the first of them is there.
+        let requests = [
+            subscribe(1, "club.a"),
+            subscribe(2, "club.c"),
+            json!({"type": "refresh", "id": 3, "token": newer}),
+            subscribe(4, "club.a"),
+            subscribe(5, "club.b"),
+        ];
+        let frames = requests.iter().map(|request| text(&request.to_string()));
+        ann.send(&frames.collect::<Vec<_>>().concat()).await;
+        let mut heard = Vec::new();
+        while heard.len() < 7 {
+            heard.push(ann.read_json().await);
+        }
+        for (id, kind) in [
+            (1, "error"),
+            (2, "error"),
+            (3, "ack"),
+            (4, "error"),
+            (5, "ack"),
+        ] {
+            let answers: Vec<_> = heard.iter().filter(|frame| frame["id"] == id).collect();
+            assert_eq!(answers.len(), 1, "{id}: {heard:?}");
+            assert_eq!(answers[0]["type"], kind, "{id}: {heard:?}");
+            if kind == "error" {
+                assert_eq!(answers[0]["code"], "forbidden", "{id}: {heard:?}");
+            }
+        }
+        let ended = heard.iter().filter(|frame| frame["type"] == "unsubscribed");
+        let mut ended: Vec<_> = ended.map(|frame| frame["room"].clone()).collect();
+        ended.sort_by_key(ToString::to_string);
+        assert_eq!(ended, ["club.a", "club.c"]);
+        let bob = signer.token("bob", &json!({"rooms": ["club.*"]}));
+        let mut bob = enter(&gateway, &bob).await;
+        for room in ["club.a", "club.c", "club.b"] {
+            bob.publish(room, json!(room)).await;
+        }
+        let message = ann.read_json().await;
+        assert_eq!(message["room"], "club.b", "{message}");
     });
 }
 

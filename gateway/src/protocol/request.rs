@@ -96,6 +96,17 @@ pub enum Command {
     Ping,
 }
 
+impl Command {
+    /// Whether there is a token in it.
+    #[must_use]
+    pub fn shows_token(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { token: Some(_), .. } | Self::Refresh { .. }
+        )
+    }
+}
+
 /// Tokens and secrets are left out, and so is what people say.
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -48,6 +48,10 @@ impl Session {
         token: &str,
         around: &Surroundings<'_>,
     ) -> Result<(), Outcome> {
+        if let Some(wait) = around.token_wait {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            return Err(self.rate_limited(id.clone(), wait_ms.max(1), around));
+        }
         match around.tokens.verify(token, around.channel.tokens.as_ref()) {
             Ok(identity) if self.is_another(&identity) => {
                 Err(self.refuse_other(id.clone(), around))

@@ -13,6 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::{Identity, Tokens, Verdicts};
 use crate::broker::Member;
@@ -63,6 +64,18 @@ pub struct Membership {
     pub state: MembershipState,
     /// Whether it has asked to leave, and not to come back since.
     pub leaving: bool,
+    /// Why the gateway has ended it, unless it has asked to come back since: what it had asked for before and the hub has
+    /// not answered is refused.
+    pub ended: Option<ErrorCode>,
+}
+
+impl Membership {
+    /// One that the hub does not know of yet.
+    pub const PENDING: Self = Self {
+        state: MembershipState::Pending,
+        leaving: false,
+        ended: None,
+    };
 }
 
 /// What a connection gets of a room.
@@ -86,6 +99,8 @@ pub struct Surroundings<'a> {
     pub now_ms: u64,
     /// Whether the hub's queue is full.
     pub hub_full: bool,
+    /// How long the client's address must wait before a token of it is looked at.
+    pub token_wait: Option<Duration>,
 }
 
 /// What becomes of a request.

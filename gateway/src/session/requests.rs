@@ -1,6 +1,6 @@
 //! What becomes of the requests that concern rooms and users: the rules are asked, and the hub gets what they allow.
 
-use super::{Membership, MembershipState, Outcome, Session, Surroundings, data};
+use super::{Membership, Outcome, Session, Surroundings, data};
 use crate::auth::Verb;
 use crate::broker::DeduplicationKey;
 use crate::config::Channel;
@@ -45,11 +45,9 @@ impl Session {
         {
             return self.refuse(id, ErrorCode::TooManyRooms, around);
         }
-        let pending = Membership {
-            state: MembershipState::Pending,
-            leaving: false,
-        };
-        self.rooms.entry(room.clone()).or_insert(pending).leaving = false;
+        let membership = self.rooms.entry(room.clone());
+        let membership = membership.or_insert(Membership::PENDING);
+        (membership.leaving, membership.ended) = (false, None);
         Outcome::Hub(
             id,
             CommandKind::Subscribe {

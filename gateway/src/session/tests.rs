@@ -32,6 +32,7 @@ struct Scene {
     session: Session,
     now_ms: u64,
     hub_full: bool,
+    token_wait: Option<Duration>,
 }
 
 impl Scene {
@@ -43,6 +44,7 @@ impl Scene {
             session,
             now_ms: 0,
             hub_full: false,
+            token_wait: None,
         }
     }
 
@@ -52,6 +54,7 @@ impl Scene {
             tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
+            token_wait: self.token_wait,
         };
         self.session.handle(
             Request {
@@ -72,6 +75,7 @@ impl Scene {
             tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
+            token_wait: None,
         };
         self.session.receive(bytes, None, &around)
     }
@@ -82,6 +86,7 @@ impl Scene {
             tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
+            token_wait: None,
         };
         self.session.fault(Refusal::new(None, code), &around)
     }
@@ -93,6 +98,7 @@ impl Scene {
             tokens: &self.tokens,
             now_ms: self.now_ms,
             hub_full: self.hub_full,
+            token_wait: None,
         };
         self.session
             .refuse(Some(RequestId::Number(1)), code, &around)

@@ -99,6 +99,23 @@ fn a_token_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_token_of_an_address_that_must_wait_is_not_looked_at() {
+    let mut scene = Scene::new(open(""));
+    scene.token_wait = Some(Duration::from_millis(3500));
+    let refused = refusal(scene.ask(with_token()));
+    assert_eq!(
+        (refused.code, refused.retry_after_ms),
+        (ErrorCode::RateLimited, Some(3500))
+    );
+    assert!(matches!(scene.ask(connect()), Outcome::Identified(_)));
+    scene.session.identify(Box::new(identity("ann", "[]")));
+    let refused = refusal(scene.ask(refresh("t")));
+    assert_eq!(refused.code, ErrorCode::RateLimited);
+    scene.token_wait = None;
+    assert_eq!(code(scene.ask(refresh("t"))), ErrorCode::InvalidToken);
+}
+
+#[test]
 fn connect_takes_over_a_secret_and_the_connection_stays_itself() {
     let mut scene = Scene::new(open(""));
     let (connection, secret) = (scene.session.connection(), SessionSecret::random());

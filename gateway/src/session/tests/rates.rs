@@ -246,6 +246,7 @@ fn frames_that_carry_nothing_are_counted_with_questions_and_a_flood_ends_in_a_cl
             tokens: &scene.tokens,
             now_ms: scene.now_ms,
             hub_full: false,
+            token_wait: None,
         };
         scene.session.empty_frame(&around)
     };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::client::Client;
 use super::key::Key;
 use crate::transport::pace::Pace;
 
@@ -62,7 +63,15 @@ struct Memory {
 
 /// One connection's place among those of its address; free when dropped.
 #[derive(Debug, Default)]
-pub struct Seat(Option<(Arc<Addresses>, Key)>);
+pub struct Seat(Option<Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    addresses: Arc<Addresses>,
+    key: Key,
+    /// Whether failures are not counted: [`Client::unlisted_proxy`].
+    lenient: bool,
+}
 
 impl Addresses {
     /// An empty table.
@@ -80,11 +89,12 @@ impl Addresses {
     /// Why not; a handshake that came too early is not counted.
     pub fn admit(
         self: &Arc<Self>,
-        address: IpAddr,
+        client: impl Into<Client>,
         limits: AddressLimits,
         now: Instant,
     ) -> Result<Seat, TooMany> {
-        let key = Key::of(address);
+        let client = client.into();
+        let key = Key::of(client.address);
         let mut part = self.part(key);
         if let Some(rate) = limits.connects_per_second {
             let pace = &mut part.memory(key).pace;
@@ -92,7 +102,7 @@ impl Addresses {
         }
         let most = limits.connections.unwrap_or(u32::MAX);
         part.count(key, most).ok_or(TooMany::Connections)?;
-        Ok(Seat(Some((Arc::clone(self), key))))
+        Ok(self.seat(key, client.unlisted_proxy))
     }
 
     /// Whether [`Self::admit`] would let a handshake in now; counts nothing.
@@ -128,19 +138,27 @@ impl Addresses {
     pub fn sit(self: &Arc<Self>, address: IpAddr, most: u32) -> Option<Seat> {
         let key = Key::of(address);
         self.part(key).count(key, most)?;
-        Some(Seat(Some((Arc::clone(self), key))))
+        Some(self.seat(key, false))
     }
 
-    /// Counts a failed authentication; gives how long the next one has to wait, if it must.
-    pub fn failed(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        self.fail(Key::of(address), now)
+    /// Counts a failed authentication; gives how long the next one has to wait, if it must. Those that come through a
+    /// proxy that is not listed are nobody's: all who come through it would have to wait.
+    pub fn failed(&self, client: impl Into<Client>, now: Instant) -> Option<Duration> {
+        let client = client.into();
+        match client.unlisted_proxy {
+            true => None,
+            false => self.fail(Key::of(client.address), now),
+        }
     }
 
-    /// How long an address must wait before a token of it is looked at.
+    /// How long a client must wait before a token of it is looked at.
     #[must_use]
-    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let key = Key::of(address);
-        self.part(key).remembered(key)?.backoff.wait(now)
+    pub fn wait(&self, client: impl Into<Client>, now: Instant) -> Option<Duration> {
+        let client = client.into();
+        match client.unlisted_proxy {
+            true => None,
+            false => self.rest(Key::of(client.address), now),
+        }
     }
 
     /// Addresses that something is remembered of.
@@ -157,6 +175,18 @@ impl Addresses {
         let lock = |part| Mutex::lock(part).unwrap_or_else(PoisonError::into_inner);
         let counts = self.parts.iter().map(lock);
         counts.map(|part| part.connections.len()).sum()
+    }
+
+    fn seat(self: &Arc<Self>, key: Key, lenient: bool) -> Seat {
+        Seat(Some(Taken {
+            addresses: Arc::clone(self),
+            key,
+            lenient,
+        }))
+    }
+
+    fn rest(&self, key: Key, now: Instant) -> Option<Duration> {
+        self.part(key).remembered(key)?.backoff.wait(now)
     }
 
     fn fail(&self, key: Key, now: Instant) -> Option<Duration> {
@@ -228,16 +258,23 @@ impl Part {
 }
 
 impl Seat {
-    /// Counts a failed authentication of the seat's address, as [`Addresses::failed`] does.
+    /// Counts a failed authentication of the seat's client, as [`Addresses::failed`] does.
     pub fn failed(&self, now: Instant) -> Option<Duration> {
-        let (addresses, key) = self.0.as_ref()?;
-        addresses.fail(*key, now)
+        let taken = self.0.as_ref().filter(|taken| !taken.lenient)?;
+        taken.addresses.fail(taken.key, now)
+    }
+
+    /// How long its client must wait before a token of it is looked at, as [`Addresses::wait`] says.
+    #[must_use]
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        let taken = self.0.as_ref().filter(|taken| !taken.lenient)?;
+        taken.addresses.rest(taken.key, now)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some((addresses, key)) = self.0.take() {
+        if let Some(Taken { addresses, key, .. }) = self.0.take() {
             addresses.part(key).leave(key);
         }
     }

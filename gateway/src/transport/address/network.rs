@@ -64,6 +64,21 @@ impl Networks {
     }
 }
 
+/// Whether an address is of no public network, as those of proxies in front of a gateway are: RFC 1918, RFC 6598,
+/// RFC 4193, link-local or this machine's own.
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match unmapped(address) {
+        IpAddr::V4(address) => {
+            let shared = address.octets()[0] == 100 && address.octets()[1] & 0xC0 == 64;
+            shared || address.is_private() || address.is_loopback() || address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
+    }
+}
+
 fn bits(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),

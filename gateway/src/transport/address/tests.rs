@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::addresses::{AddressLimits, Addresses, REMEMBERED, TooMany};
+use super::client::Client;
 use super::forwarded;
 use super::key::Key;
-use super::network::{Network, Networks};
+use super::network::{Network, Networks, is_private};
 use super::proxy::{self, Start};
 
 fn ip(text: &str) -> IpAddr {
@@ -223,7 +224,61 @@ fn failures_of_an_address_make_it_wait_and_nobody_else() {
     );
     assert_eq!(addresses.wait(ip("2001:db8:1::1"), now), None);
     let seat = addresses.admit(bad, AddressLimits::default(), now).unwrap();
+    assert!(seat.wait(now).is_some());
     assert!(seat.failed(now).is_some());
+}
+
+#[test]
+fn what_comes_through_a_proxy_that_is_not_listed_makes_nobody_wait() {
+    let addresses = Arc::new(Addresses::new());
+    let now = Instant::now();
+    let crowd = Client {
+        address: ip("10.0.0.1"),
+        unlisted_proxy: true,
+    };
+    let limits = AddressLimits {
+        connections: Some(1),
+        connects_per_second: None,
+    };
+    let seat = addresses.admit(crowd, limits, now).unwrap();
+    for _ in 0..100 {
+        assert_eq!(addresses.failed(crowd, now), None);
+        assert_eq!(seat.failed(now), None);
+    }
+    assert_eq!((addresses.wait(crowd, now), seat.wait(now)), (None, None));
+    assert!(
+        addresses.admit(crowd, limits, now).is_err(),
+        "other limits of the address hold"
+    );
+}
+
+#[test]
+fn private_networks_are_those_that_nobody_on_the_internet_has() {
+    for address in [
+        "10.1.2.3",
+        "172.31.0.1",
+        "192.168.0.1",
+        "100.64.0.1",
+        "100.127.255.1",
+        "169.254.1.1",
+        "127.0.0.1",
+        "::ffff:10.0.0.1",
+        "::1",
+        "fd12::1",
+        "fe80::1",
+    ] {
+        assert!(is_private(ip(address)), "{address}");
+    }
+    for address in [
+        "203.0.113.9",
+        "172.32.0.1",
+        "100.128.0.1",
+        "100.63.0.1",
+        "2001:db8::1",
+        "::ffff:1.1.1.1",
+    ] {
+        assert!(!is_private(ip(address)), "{address}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::public::Public;
 use super::refusal::Refusal;
 use super::server::HEADER_BYTES;
 use super::slots::Slot;
-use super::upgrade::{Unidentified, accept, admit, agreement, identify, opening};
+use super::upgrade::{Admitted, Unidentified, accept, admit, agreement, identify, opening};
 use crate::traces;
 use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::arrival::{Caller, Welcome};
@@ -29,8 +29,17 @@ pub(super) struct Newcomer {
     slot: Slot,
     /// Held until the shard counts the connection.
     place: Option<Place>,
-    /// What is to be answered, where that is known already.
-    refusal: Option<Refusal>,
+    /// What is known of the handshake already, where HTTP proper answers it.
+    judged: Option<Judged>,
+}
+
+/// What a shard has found of a handshake that HTTP proper is to answer.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It is refused, and this is the answer.
+    Refused(Refusal),
+    /// It was let in, and counted; only whose it is must be waited for.
+    Admitted(Admitted),
 }
 
 /// A socket for HTTP proper.
@@ -39,8 +48,8 @@ pub(super) struct PassedOn {
     pub(super) heard: Vec<u8>,
     pub(super) peer: SocketAddr,
     pub(super) slot: Slot,
-    /// The answer to its first request, a handshake, where that is known.
-    pub(super) refusal: Option<Refusal>,
+    /// What is known of its first request, a handshake.
+    pub(super) judged: Option<Judged>,
 }
 
 impl Newcomer {
@@ -50,7 +59,7 @@ impl Newcomer {
             peer,
             slot,
             place: None,
-            refusal: None,
+            judged: None,
         }
     }
 }
@@ -91,16 +100,20 @@ impl Caller for Newcomer {
         let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers).ok()?;
         // After what is cheap: a refused handshake is judged anew by HTTP proper, and must not count twice. Before what
         // is not: a flood of tokens is held back by the rate.
-        let (place, seat) = admit(&self.public, client).ok()?;
+        let admitted = admit(&self.public, client).ok()?;
         let identity = match identify(&self.public, client, &accepted) {
             Ok(identity) => identity,
             Err(Unidentified::Refused(refusal)) => {
-                self.refusal = Some(refusal);
+                self.judged = Some(Judged::Refused(refusal));
                 return None;
             }
             // HTTP proper can wait.
-            Err(Unidentified::Fetching) => return None,
+            Err(Unidentified::Fetching) => {
+                self.judged = Some(Judged::Admitted(admitted));
+                return None;
+            }
         };
+        let Admitted { place, seat } = admitted;
         self.place = Some(place);
         let response = response(&accepted);
         let mut opening = opening(accepted, identity, client, seat).ok()?;
@@ -117,7 +130,7 @@ impl Caller for Newcomer {
             public,
             peer,
             slot,
-            refusal,
+            judged,
             ..
         } = *self;
         public.pass_on(PassedOn {
@@ -125,7 +138,7 @@ impl Caller for Newcomer {
             heard: heard.to_vec(),
             peer,
             slot,
-            refusal,
+            judged,
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::Service as _;
 
+use super::caller::Judged;
 use super::public::Public;
 use super::refusal::Refusal;
 use super::upgrade::{Agreed, Unidentified, upgrade};
 use crate::auth::TokenError;
+use crate::transport::address::client::Client;
 
 /// Answers one connection's requests. Lives and dies with it, so what a handshake agreed on is
 /// kept here for whoever takes the socket when HTTP is done with it.
@@ -27,19 +29,19 @@ pub(super) struct Exchange {
     peer: SocketAddr,
     /// Whether a request came.
     asked: AtomicBool,
-    /// The answer to the first handshake, where a shard has judged it already.
-    refusal: Mutex<Option<Refusal>>,
+    /// What a shard knows of the first handshake already.
+    judged: Mutex<Option<Judged>>,
     /// Nobody else ever has the lock: it is here because a service is called by shared reference.
     agreed: Arc<Mutex<Option<Agreed>>>,
 }
 
 impl Exchange {
-    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, refusal: Option<Refusal>) -> Self {
+    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, judged: Option<Judged>) -> Self {
         Self {
             public,
             peer,
             asked: AtomicBool::new(false),
-            refusal: Mutex::new(refusal),
+            judged: Mutex::new(judged),
             agreed: Arc::default(),
         }
     }
@@ -63,23 +65,28 @@ impl Exchange {
     fn upgrade(&self, request: Request<Incoming>) -> Answer {
         let client = self.public.client(self.peer.ip(), request.headers());
         let judged = {
-            let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-            refusal.take()
+            let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+            judged.take()
         };
         let candidate = match judged {
-            Some(refusal) => Err(refusal),
-            None => upgrade(&self.public, client, request),
+            Some(Judged::Refused(refusal)) => Err(refusal),
+            Some(Judged::Admitted(admitted)) => {
+                upgrade(&self.public, client, request, Some(admitted))
+            }
+            None => upgrade(&self.public, client, request, None),
         };
         let candidate = match candidate {
             Ok(candidate) => candidate,
-            Err(refusal) => return Answer::now(self.public.refuse(client, refusal)),
+            Err(refusal) => return Answer::now(self.public.refuse(client.address, refusal)),
         };
         match candidate.identify(&self.public) {
             Ok(identity) => {
                 let agreed = candidate.agree(identity);
                 Answer::now(settle(&self.public, client, &self.agreed, agreed))
             }
-            Err(Unidentified::Refused(refusal)) => Answer::now(self.public.refuse(client, refusal)),
+            Err(Unidentified::Refused(refusal)) => {
+                Answer::now(self.public.refuse(client.address, refusal))
+            }
             Err(Unidentified::Fetching) => {
                 let public = Arc::clone(&self.public);
                 let slot = Arc::clone(&self.agreed);
@@ -100,7 +107,7 @@ impl Exchange {
 /// Keeps what was agreed on, and gives the answer.
 fn settle(
     public: &Public,
-    client: IpAddr,
+    client: Client,
     slot: &Mutex<Option<Agreed>>,
     agreed: Result<(Agreed, Response<Body>), Refusal>,
 ) -> Response<Body> {
@@ -109,7 +116,7 @@ fn settle(
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(agreed);
             response
         }
-        Err(refusal) => public.refuse(client, refusal),
+        Err(refusal) => public.refuse(client.address, refusal),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the channel says about handshakes, compiled once for every configuration.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Channel;
 use crate::transport::address::network::Networks;
@@ -15,6 +17,8 @@ pub(super) struct Policy {
     pub(super) origins: Origins,
     /// Networks of the proxies that are believed.
     pub(super) trusted: Networks,
+    /// Whether it was told that there is a proxy that is not among them.
+    told_of_proxy: AtomicBool,
 }
 
 impl Policy {
@@ -24,7 +28,24 @@ impl Policy {
             origins: Origins::compile(allowed),
             trusted: Networks::compile(&channel.trusted_proxies),
             channel,
+            told_of_proxy: AtomicBool::new(false),
         }
+    }
+
+    /// Says, once, that a proxy is not listed, and what it means.
+    pub(super) fn tell_of_proxy(&self, proxy: IpAddr) {
+        if self.told_of_proxy.load(Ordering::Relaxed)
+            || self.told_of_proxy.swap(true, Ordering::Relaxed)
+        {
+            return;
+        }
+        let length = if proxy.is_ipv4() { 32 } else { 128 };
+        tracing::warn!(
+            %proxy,
+            "a proxy speaks for clients and is not listed: limits for each address count for all of them together, and \
+             who sends bad tokens is not told apart; list it, or its network: spec.authentication.trustedProxies: \
+             [\"{proxy}/{length}\"]"
+        );
     }
 
     /// Whether a client of this protocol can send a token after the handshake.

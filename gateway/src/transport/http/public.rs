@@ -23,7 +23,9 @@ use crate::config::Channel;
 use crate::drain::Lifecycle;
 use crate::traces;
 use crate::transport::address::addresses::Addresses;
+use crate::transport::address::client::Client;
 use crate::transport::address::forwarded;
+use crate::transport::address::network::is_private;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Shards};
 
@@ -149,16 +151,24 @@ impl Public {
         self.live.load()
     }
 
-    /// Who `peer`, a socket's other end, speaks for in a request with these headers.
-    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Who `peer`, a socket's other end, speaks for in a request with these headers. Who names others and is not trusted
+    /// speaks for itself; from a private network it is, most likely, a proxy that was forgotten.
+    pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
         let policy = self.policy();
         if !policy.trusted.contain(peer) {
-            return peer; // as it is almost always where nobody is trusted
+            let unlisted_proxy = headers.contains_key(X_FORWARDED_FOR) && is_private(peer);
+            if unlisted_proxy {
+                policy.tell_of_proxy(peer);
+            }
+            return Client {
+                address: peer,
+                unlisted_proxy,
+            };
         }
         let values = headers.get_all(X_FORWARDED_FOR).iter();
         let values: Vec<&str> = values.map(|value| value.to_str().unwrap_or("")).collect();
-        forwarded::client(peer, values.into_iter(), &policy.trusted)
+        forwarded::client(peer, values.into_iter(), &policy.trusted).into()
     }
 
     /// Gives a socket that was just accepted its slot, unless too many of its address wait to be heard already: one

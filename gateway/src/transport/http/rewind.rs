@@ -21,9 +21,10 @@ impl Rewind {
         Self { heard, at, stream }
     }
 
-    /// The bare socket, once everything heard was read: HTTP begins with reading it.
-    pub(super) fn into_inner(self) -> TcpStream {
-        self.stream
+    /// The bare socket, and what was heard and not read: HTTP reads on only while it wants more.
+    pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+        self.heard.drain(..self.at);
+        (self.stream, self.heard)
     }
 }
 

@@ -101,7 +101,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
         heard,
         peer,
         slot,
-        refusal,
+        judged,
     } = passed_on;
     match TcpStream::from_std(stream) {
         Ok(stream) => {
@@ -113,7 +113,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                     && let Some((stream, heard, peer)) =
                         introduce(&public, stream, heard, peer).await
                 {
-                    let exchange = Exchange::new(public, peer, refusal);
+                    let exchange = Exchange::new(public, peer, judged);
                     converse(exchange, Rewind::new(stream, heard), peer, slot).await;
                 }
             });
@@ -172,10 +172,13 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Sl
     let done = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
     let outcome = timeout(HTTP_WITHIN, done).await;
     let parts = http.into_parts();
-    let stream = parts.io.into_inner().into_inner();
+    let (stream, unread) = parts.io.into_inner().into_parts();
     let asked = parts.service.was_asked();
     match (&outcome, parts.service.into_agreed()) {
-        (Ok(Ok(())), Some(agreed)) => adopt(&public, stream, &parts.read_buf, peer, agreed),
+        (Ok(Ok(())), Some(agreed)) => {
+            let early = [&parts.read_buf[..], &unread[..]].concat();
+            adopt(&public, stream, early, peer, agreed);
+        }
         _ => {
             // A connection that is kept for another request may end in any way.
             if let Some(reason) = failure(&outcome).filter(|_| !asked) {
@@ -190,9 +193,9 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Sl
     drop(slot);
 }
 
-/// Gives the bare socket to a shard. `read_buf` is copied, as it is part of the parser's buffer of
-/// 8 KiB that it would hold on to.
-fn adopt(public: &Public, stream: TcpStream, read_buf: &[u8], peer: SocketAddr, agreed: Agreed) {
+/// Gives the bare socket to a shard, with what the client has sent `early`: a copy, as the parser's buffer has 8 KiB that
+/// it would hold on to.
+fn adopt(public: &Public, stream: TcpStream, early: Vec<u8>, peer: SocketAddr, agreed: Agreed) {
     let stream = match stream.into_std() {
         Ok(stream) => stream,
         Err(error) => {
@@ -203,7 +206,7 @@ fn adopt(public: &Public, stream: TcpStream, read_buf: &[u8], peer: SocketAddr, 
     let Agreed { opening, place } = agreed;
     public.home.adopt(NewConnection {
         stream,
-        early: read_buf.to_vec(),
+        early,
         opening,
     });
     // Only now: the shard counts the connection from here on.

@@ -1,6 +1,5 @@
 //! Deciding about an opening handshake: 101 and what the shard needs to know, or a refusal.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -18,6 +17,7 @@ use crate::names::RoomName;
 use crate::protocol::{ErrorCode, Handshake, ProtocolIndex};
 use crate::traces;
 use crate::transport::address::addresses::Seat;
+use crate::transport::address::client::Client;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 
@@ -29,12 +29,20 @@ pub(super) struct Agreed {
     pub(super) place: Place,
 }
 
+/// What a handshake holds that was let in to be judged: it counts already.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// Until a shard has the connection.
+    pub(super) place: Place,
+    /// As long as there is the connection.
+    pub(super) seat: Seat,
+}
+
 /// A handshake that is right, but for its token: who has sent it is not known yet.
 pub(super) struct Candidate {
     accepted: Accepted,
-    place: Place,
-    seat: Seat,
-    client: IpAddr,
+    admitted: Admitted,
+    client: Client,
     /// The client's own trace.
     caller: Option<Context>,
 }
@@ -47,14 +55,18 @@ pub(super) enum Unidentified {
     Fetching,
 }
 
-/// Judges a request for the channel's WebSocket, its token aside.
+/// Judges a request for the channel's WebSocket, its token aside. One that was `admitted` before is not counted again.
 pub(super) fn upgrade(
     public: &Public,
-    client: IpAddr,
+    client: Client,
     request: Request<hyper::body::Incoming>,
+    admitted: Option<Admitted>,
 ) -> Result<Candidate, Refusal> {
     let (request, body) = request.into_parts();
-    let (place, seat) = admit(public, client)?;
+    let admitted = match admitted {
+        Some(admitted) => admitted,
+        None => admit(public, client)?,
+    };
     let query = request.uri.query();
     let accepted = accept(public, client, &request.method, query, &request.headers)?;
     if request.version < Version::HTTP_11 {
@@ -68,8 +80,7 @@ pub(super) fn upgrade(
     }
     Ok(Candidate {
         accepted,
-        place,
-        seat,
+        admitted,
         client,
         caller: traces::caller(&request.headers),
     })
@@ -87,16 +98,16 @@ impl Candidate {
         identity: Option<Box<Identity>>,
     ) -> Result<(Agreed, Response<Body>), Refusal> {
         let response = switching_protocols(&self.accepted);
-        let mut opening = opening(self.accepted, identity, self.client, self.seat)?;
+        let Admitted { place, seat } = self.admitted;
+        let mut opening = opening(self.accepted, identity, self.client, seat)?;
         opening.caller = self.caller;
-        let place = self.place;
         Ok((Agreed { opening, place }, response))
     }
 }
 
 /// Gives a handshake a place, or says why there is none. Before anything else: what comes in a
 /// flood must cost next to nothing.
-pub(super) fn admit(public: &Public, client: IpAddr) -> Result<(Place, Seat), Refusal> {
+pub(super) fn admit(public: &Public, client: Client) -> Result<Admitted, Refusal> {
     match public.lifecycle.phase() {
         Phase::Starting => return Err(Refusal::starting()),
         Phase::Serving => {}
@@ -109,17 +120,18 @@ pub(super) fn admit(public: &Public, client: IpAddr) -> Result<(Place, Seat), Re
     // The address is asked first: who floods must not use up the rate of all. It is counted last: who finds no place
     // must not use up its own.
     addresses
-        .check(client, limits.address, now)
+        .check(client.address, limits.address, now)
         .map_err(Refusal::address)?;
     let place = public.admission.admit(limits, connections, now)?;
     let seat = addresses.admit(client, limits.address, now);
-    Ok((place, seat.map_err(Refusal::address)?))
+    let seat = seat.map_err(Refusal::address)?;
+    Ok(Admitted { place, seat })
 }
 
 /// Reads a handshake, or says what is wrong with it. A token of an address that has sent many bad ones has to wait.
 pub(super) fn accept(
     public: &Public,
-    client: IpAddr,
+    client: Client,
     method: &Method,
     query: Option<&str>,
     headers: &HeaderMap,
@@ -138,7 +150,7 @@ pub(super) fn accept(
 /// a signature costs more than all the rest.
 pub(super) fn identify(
     public: &Public,
-    client: IpAddr,
+    client: Client,
     accepted: &Accepted,
 ) -> Result<Option<Box<Identity>>, Unidentified> {
     let policy = public.policy();
@@ -167,7 +179,7 @@ pub(super) fn identify(
 pub(super) fn opening(
     accepted: Accepted,
     identity: Option<Box<Identity>>,
-    client: IpAddr,
+    client: Client,
     seat: Seat,
 ) -> Result<Opening, Refusal> {
     let room = accepted.room.as_deref().map(RoomName::parse).transpose();
@@ -184,7 +196,7 @@ pub(super) fn opening(
         },
         info: name.map(|name| serde_json::json!({ "name": name }).to_string().into()),
         deflate: accepted.deflate.map(|deflate| deflate.server_window_bits),
-        client,
+        client: client.address,
         seat,
         caller: None,
         identity,

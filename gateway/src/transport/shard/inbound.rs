@@ -249,11 +249,12 @@ impl Shard {
     }
 
     fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
-        let around = Surroundings {
+        let mut around = Surroundings {
             channel: &self.channel,
             tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: self.hub.is_full(),
+            token_wait: None,
         };
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -270,6 +271,9 @@ impl Shard {
         }
         match decoded {
             Ok(request) => {
+                if request.command.shows_token() {
+                    around.token_wait = connection.seat.wait(Instant::now());
+                }
                 let outcome = connection.session.handle(request, &around);
                 self.outcome(slot, outcome);
             }
@@ -292,6 +296,7 @@ impl Shard {
             tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: false,
+            token_wait: None,
         };
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return false;
@@ -313,6 +318,7 @@ impl Shard {
             tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: self.hub.is_full(),
+            token_wait: None, // it shows no token
         };
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;

@@ -71,7 +71,7 @@ impl Shard {
         };
         let id = connection.session.connection();
         if let Some(membership) = connection.session.rooms.get_mut(room) {
-            membership.leaving = true;
+            (membership.leaving, membership.ended) = (true, Some(code));
         }
         self.ask_hub(
             slot,

@@ -105,6 +105,7 @@ impl Shard {
             tokens: &self.tokens,
             now_ms: self.now_ms(),
             hub_full: false, // of no matter here
+            token_wait: None,
         };
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -129,16 +130,12 @@ impl Shard {
         if !connection.receives() {
             return;
         }
-        let pending = Membership {
-            state: MembershipState::Pending,
-            leaving: false,
-        };
-        let state = connection
-            .session
-            .rooms
-            .entry(room.clone())
-            .or_insert(pending)
-            .state;
+        let membership = connection.session.rooms.entry(room.clone());
+        let Membership { state, ended, .. } = *membership.or_insert(Membership::PENDING);
+        if let Some(code) = ended {
+            // It was told that it is out: an ack now would say the opposite.
+            return self.refused(slot, id, code);
+        }
         match (state, outcome.more) {
             (MembershipState::Live(place), false) => self.rooms.set_presence(room, place, presence),
             (_, false) => {

@@ -162,3 +162,20 @@ async fn sockets_of_one_address_that_say_nothing_leave_room_for_others() {
         "three quarters are left"
     );
 }
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_not_listed_bad_tokens_make_nobody_wait() {
+    let port = Port::open("").await;
+    let bad = "Authorization: Bearer x\r\n";
+    let through_proxy = format!("{}{bad}", forwarded("203.0.113.1"));
+    for _ in 0..40 {
+        assert_eq!(port.upgrade("/ws", &through_proxy).await.0.status, 401);
+    }
+    while port.upgrade("/ws", bad).await.0.status == 401 {}
+    assert_eq!(
+        port.refused(Reason::Backoff),
+        1,
+        "who comes without a proxy has to wait"
+    );
+    assert_eq!(port.upgrade("/ws", &through_proxy).await.0.status, 401);
+}

@@ -1,9 +1,13 @@
-//! The short way in: which first bytes a shard may answer, and which are for HTTP proper.
+//! The short way in: which first bytes a shard may answer, which are for HTTP proper, and that nothing is lost between.
 
 use std::sync::Arc;
 
-use super::support::{Port, UPGRADE};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::support::{Answer, Port, UPGRADE, channel, within};
+use crate::auth::Keys;
 use crate::drain::Phase;
+use crate::transport::http::Reason;
 use crate::transport::http::caller::Newcomer;
 use crate::transport::shard::arrival::{Caller, Welcome};
 
@@ -11,6 +15,14 @@ fn hear(port: &Port, bytes: &[u8]) -> Option<Welcome> {
     let slot = port.public.slots.take(0).unwrap();
     let peer = "192.0.2.1:5000".parse().unwrap();
     Newcomer::new(Arc::clone(&port.public), peer, slot).hear(bytes)
+}
+
+/// A client, and the socket that the port has of it.
+async fn pair() -> (TcpStream, std::net::TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (server, _) = listener.accept().await.unwrap();
+    (client.unwrap(), server.into_std().unwrap())
 }
 
 fn request(start: &str, headers: &str) -> String {
@@ -113,4 +125,55 @@ async fn what_a_trusted_proxy_says_of_its_client_is_taken_off_and_believed() {
     assert!(hear(&untrusting, &bytes).is_none());
     let welcome = hear(&untrusting, forwarded.as_bytes()).unwrap();
     assert_eq!(welcome.opening.client.to_string(), "192.0.2.1");
+}
+
+#[tokio::test]
+async fn a_handshake_whose_key_is_being_fetched_counts_once() {
+    // It answers nobody, until it hangs up.
+    let issuer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/keys", issuer.local_addr().unwrap());
+    let spec = format!(
+        "    jwt: {{jwksUri: \"{uri}\"}}\n  limits: {{connectsPerSecond: 1, connectsPerSecondPerAddress: 1}}"
+    );
+    let port = Port::open(&spec).await;
+    let keys = Keys::new(
+        Arc::clone(&port.tokens),
+        None,
+        tokio::runtime::Handle::current(),
+    );
+    keys.configure(channel(&spec).tokens.as_ref());
+
+    let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ.e30.AAAA"; // ES256, kid a
+    let handshake = request(START, &format!("Authorization: Bearer {token}\r\n"));
+    let (mut client, socket) = pair().await;
+    let slot = port.public.slots.take(0).unwrap();
+    let peer = client.local_addr().unwrap();
+    let mut newcomer = Box::new(Newcomer::new(Arc::clone(&port.public), peer, slot));
+    assert!(newcomer.hear(handshake.as_bytes()).is_none());
+    assert_eq!(port.public.connections(), 1, "it has its place");
+    newcomer.pass_on(socket, handshake.as_bytes());
+
+    drop(within(issuer.accept()).await.unwrap());
+    drop(issuer);
+    let answer = Answer::read(&mut client).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.body.starts_with("keys_unavailable"), "{answer:?}");
+    for reason in [Reason::Rate, Reason::AddressRate] {
+        assert_eq!(port.refused(reason), 0, "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn frames_that_come_with_a_handshake_for_http_proper_are_all_handed_on() {
+    let port = Port::open("").await;
+    let (mut client, socket) = pair().await;
+    let frames: Vec<u8> = (0..50_000_u32).map(|n| n as u8).collect();
+    let heard = [request(START, "").as_bytes(), &frames].concat();
+    let slot = port.public.slots.take(0).unwrap();
+    let peer = client.local_addr().unwrap();
+    Box::new(Newcomer::new(Arc::clone(&port.public), peer, slot)).pass_on(socket, &heard);
+    assert_eq!(Answer::read(&mut client).await.status, 101);
+    let early = port.adopted().await.early;
+    assert_eq!(early.len(), frames.len());
+    assert!(early == frames, "in order");
 }

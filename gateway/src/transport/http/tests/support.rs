@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use crate::auth::Tokens;
 use crate::config::Channel;
 use crate::drain::{Lifecycle, Phase};
 use crate::transport::http::{Home, Public, Reason, server};
@@ -64,6 +65,7 @@ impl Home for Kept {
 pub struct Port {
     pub address: std::net::SocketAddr,
     pub public: Arc<Public>,
+    pub tokens: Arc<Tokens>,
     pub lifecycle: Arc<Lifecycle>,
     kept: Arc<Kept>,
 }
@@ -87,9 +89,10 @@ impl Port {
         let lifecycle = Arc::new(Lifecycle::new());
         lifecycle.enter(Phase::Serving);
         let home = Arc::clone(&kept) as Arc<dyn Home>;
+        let tokens = Arc::<Tokens>::default();
         let public = Public::new(
             channel(spec),
-            Arc::default(),
+            Arc::clone(&tokens),
             home,
             Arc::clone(&lifecycle),
             file_limit,
@@ -102,6 +105,7 @@ impl Port {
         Self {
             address,
             public,
+            tokens,
             lifecycle,
             kept,
         }
