@@ -7,6 +7,7 @@ pub mod handshake;
 pub mod manifest;
 pub mod proxy;
 pub mod schema;
+pub mod tokens;
 
 /// One parser.
 #[derive(Debug, Clone, Copy)]
@@ -46,5 +47,9 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "schema",
         run: schema::run,
+    },
+    Target {
+        name: "tokens",
+        run: tokens::run,
     },
 ];
