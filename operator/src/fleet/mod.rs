@@ -7,7 +7,7 @@ mod pods;
 
 pub use decide::{Fleets, Verdict, Wait};
 pub use mark::{Mark, mark};
-pub use pods::{ready_since, remaining};
+pub use pods::{is_ready, remaining, started};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Pods of the API server as `scaling` and `rollout` see them.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
 use crate::gateways::Readings;
@@ -51,19 +51,20 @@ pub fn remaining(pods: &[Pod], now: Timestamp) -> usize {
         .count()
 }
 
-fn is_ready(pod: &Pod) -> bool {
-    ready(pod).is_some()
+/// When a pod's node took it up, which never changes; before that, when it was made.
+pub fn started(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref();
+    let started = status.and_then(|status| status.start_time.as_ref());
+    let made = pod.metadata.creation_timestamp.as_ref();
+    started.or(made).map(|time| time.0)
 }
 
-/// Since when a pod takes connections; `None`: it does not.
-pub fn ready_since(pod: &Pod) -> Option<Timestamp> {
-    ready(pod)?.last_transition_time.as_ref().map(|time| time.0)
-}
-
-/// Its condition `Ready`, where it holds.
-fn ready(pod: &Pod) -> Option<&PodCondition> {
-    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+/// Whether a pod takes connections.
+pub fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_deref());
     conditions
+        .unwrap_or_default()
         .iter()
-        .find(|condition| condition.type_ == "Ready" && condition.status == "True")
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

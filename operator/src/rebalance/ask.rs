@@ -12,20 +12,20 @@ use kube::runtime::events::{Event, EventType};
 use linnet_crds::RealtimeChannelSpec;
 use linnet_crds::rollout::Rebalance;
 
-use super::decide::{Gateway, Load, Memory, Step, decide};
+use super::decide::{End, Gateway, Load, Memory, Step, decide};
 use crate::build::pod::INTERNAL_PORT;
 use crate::dereference::Observed;
 use crate::fleet;
 use crate::gateways::{self, Missing};
-
-/// When to look again at what can't be waited for.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// How long after a step's window its last connections may be there.
 const LAST: Duration = Duration::from_secs(2);
 
 /// How long a gateway has to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// So many times in a row that a gateway does not do as it was asked are told: one may be a moment's.
+const TOLD: u32 = 2;
 
 /// What is remembered between passes, of all channels.
 #[derive(Debug, Default)]
@@ -77,8 +77,8 @@ pub async fn rebalance(
     };
     match step {
         Step::Rest => Outcome::default(),
-        Step::Look => Outcome {
-            again: Some(LOOK),
+        Step::Look(wait) => Outcome {
+            again: Some(wait),
             ..Outcome::default()
         },
         Step::Stay(pods) => {
@@ -90,43 +90,67 @@ pub async fn rebalance(
             }
             Outcome::default()
         }
-        Step::GiveUp => Outcome {
+        Step::End(end) => Outcome {
             again: None,
-            events: vec![event(
-                EventType::Warning,
-                "RebalanceInVain",
-                "clients that were asked to move came back to the gateway that they were on: something in front of the \
-                 Service keeps them there. They stay until gateways are added again"
-                    .into(),
-            )],
+            events: vec![ended(end)],
         },
-        Step::Move {
-            pod,
-            keep,
-            window,
-            first,
-        } => match ask(observed, &pod, keep, window).await {
-            Ok(()) => Outcome {
-                again: Some(window + LAST),
-                events: first.then(begins).into_iter().collect(),
-            },
-            Err(error) => {
-                tracing::warn!(pod, %error, "a gateway can't be asked to make room");
-                if let Some(memory) = rebalances.all().get_mut(key) {
-                    memory.refused();
-                }
-                Outcome {
-                    again: Some(LOOK),
-                    ..Outcome::default()
+        Step::Move { pod, keep, window } => {
+            let answer = ask(observed, &pod, keep, window).await;
+            let mut all = rebalances.all();
+            let memory = all.entry(key.to_owned()).or_default();
+            match answer {
+                Ok(()) => Outcome {
+                    again: Some(window + LAST),
+                    events: memory.taken().then(begins).into_iter().collect(),
+                },
+                Err(error) => {
+                    tracing::warn!(pod, %error, "a gateway can't be asked to make room");
+                    let (times, wait) = memory.refused(Timestamp::now());
+                    let told = (times == TOLD).then(|| refused(&pod, &error));
+                    Outcome {
+                        again: Some(wait),
+                        events: told.into_iter().collect(),
+                    }
                 }
             }
-        },
+        }
     }
 }
 
 fn begins() -> Event {
     let note = "connections move to the gateways that were added, from one gateway at a time";
     event(EventType::Normal, "Rebalancing", note.into())
+}
+
+fn refused(pod: &str, error: &Missing) -> Event {
+    let note = format!(
+        "the gateway of pod {pod} has the most connections and can't be asked to make room: {error}. It is asked again \
+         for an hour after the newest gateway was started"
+    );
+    event(EventType::Warning, "RebalanceRefused", note)
+}
+
+fn ended(end: End) -> Event {
+    let (type_, reason, note) = match end {
+        End::Even => (
+            EventType::Normal,
+            "Rebalanced",
+            "the gateways have about as many connections each",
+        ),
+        End::InVain => (
+            EventType::Warning,
+            "RebalanceInVain",
+            "clients that were asked to move came back to the gateway that they were on: something in front of the \
+             Service keeps them there. They stay until gateways are added again",
+        ),
+        End::Late => (
+            EventType::Warning,
+            "RebalanceUnfinished",
+            "an hour after the newest gateway was started some gateways still have far more connections than others. They \
+             stay until gateways are added again",
+        ),
+    };
+    event(type_, reason, note.into())
 }
 
 fn event(type_: EventType, reason: &str, note: String) -> Event {
@@ -160,7 +184,8 @@ fn gateway(pod: &Pod, observed: &Observed) -> Gateway {
     let reading = observed.readings.get(&name);
     let reading = reading.and_then(|reading| reading.as_ref().ok());
     Gateway {
-        ready_since: fleet::ready_since(pod),
+        started: fleet::started(pod),
+        ready: fleet::is_ready(pod),
         leaving: pod.metadata.deletion_timestamp.is_some(),
         load: reading.map(|reading| Load {
             connections: reading.connections,

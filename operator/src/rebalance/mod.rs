@@ -7,7 +7,7 @@ mod ask;
 mod decide;
 
 pub use ask::{Outcome, Rebalances, rebalance};
-pub use decide::{Gateway, Load, Memory, Step, decide};
+pub use decide::{End, Gateway, Load, Memory, Step, decide};
 
 #[cfg(test)]
 mod tests;
