@@ -8,6 +8,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use linnet_crds::broker::{Broker, Nats, NatsTls};
 use linnet_crds::gateway::ImagePullPolicy;
+use linnet_gateway::cli::LogFormat;
 
 use crate::controller::Scope;
 use crate::settings::Settings;
@@ -93,7 +94,7 @@ pub struct Run {
     )]
     pub broker_gone_after: u64,
 
-    /// Form of log lines. Default: text on a terminal, else json.
+    /// Form of log lines. Default: human on a terminal, else json.
     #[arg(long, value_name = "FORMAT", env = "LINNET_LOG_FORMAT")]
     pub log_format: Option<LogFormat>,
 }
@@ -170,15 +171,6 @@ pub struct Render {
 
     #[command(flatten)]
     installation: Installation,
-}
-
-/// The form of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
 }
 
 /// When an image is pulled, as Kubernetes spells it.

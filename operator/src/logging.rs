@@ -2,11 +2,10 @@
 
 use std::io::IsTerminal;
 
+use linnet_gateway::cli::LogFormat;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, fmt};
-
-use crate::cli::LogFormat;
 
 /// Own lines from `info` on, those of libraries from `warn` on; `RUST_LOG` decides where it is set.
 const FILTER: &str = "warn,linnet_operator=info";
@@ -18,7 +17,7 @@ const FILTER: &str = "warn,linnet_operator=info";
 pub fn init(format: Option<LogFormat>, sampled: u32) -> Result<(), TryInitError> {
     let terminal = std::io::stderr().is_terminal();
     let default = match terminal {
-        true => LogFormat::Text,
+        true => LogFormat::Human,
         false => LogFormat::Json,
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
@@ -27,6 +26,6 @@ pub fn init(format: Option<LogFormat>, sampled: u32) -> Result<(), TryInitError>
     let lines = fmt::layer().with_writer(std::io::stderr);
     match format.unwrap_or(default) {
         LogFormat::Json => registry.with(lines.json()).try_init(),
-        LogFormat::Text => registry.with(lines.with_ansi(terminal)).try_init(),
+        LogFormat::Human => registry.with(lines.with_ansi(terminal)).try_init(),
     }
 }

@@ -1,14 +1,8 @@
 //! Candidates against an API server that keeps one Lease, on a clock that the tests move.
 
-use std::convert::Infallible;
-use std::future::pending;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::Client;
-use kube::client::Body;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -16,118 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use super::candidate::{Candidate, Release, Step, Terms};
 use super::{Campaign, Leadership, campaign};
+use server::{Fault, Server};
 
-/// An API server with one Lease.
-#[derive(Clone, Default)]
-struct Server(Arc<Mutex<Kept>>);
-
-#[derive(Default)]
-struct Kept {
-    lease: Option<Lease>,
-    version: u64,
-    /// How requests fail at present.
-    fault: Fault,
-    /// Who wrote, in order.
-    writers: Vec<String>,
-}
-
-#[derive(Default, Clone, Copy, PartialEq)]
-enum Fault {
-    #[default]
-    None,
-    /// Answers 500.
-    Error,
-    /// Does not answer.
-    Silent,
-    /// Does what it is asked, but the answer is lost.
-    AnswerLost,
-}
-
-impl Server {
-    fn client(&self) -> Client {
-        let server = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
-        });
-        Client::new(service, "default")
-    }
-
-    async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect_bytes().await.unwrap();
-        let fault = self.0.lock().unwrap().fault;
-        match fault {
-            Fault::Silent => pending().await,
-            Fault::Error => return status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
-            Fault::None | Fault::AnswerLost => {}
-        }
-        let answer = self.keep(&parts.method, &body);
-        if fault == Fault::AnswerLost {
-            pending::<()>().await;
-        }
-        answer
-    }
-
-    fn keep(&self, method: &Method, body: &[u8]) -> Response<Body> {
-        let mut kept = self.0.lock().unwrap();
-        if method == Method::GET {
-            return match &kept.lease {
-                Some(lease) => ok(lease),
-                None => status(StatusCode::NOT_FOUND, "NotFound"),
-            };
-        }
-        let mut lease: Lease = serde_json::from_slice(body).unwrap();
-        match (method, &kept.lease) {
-            (&Method::POST, Some(_)) => return status(StatusCode::CONFLICT, "AlreadyExists"),
-            (&Method::POST, None) => {}
-            (&Method::PUT, Some(old))
-                if old.metadata.resource_version == lease.metadata.resource_version => {}
-            _ => return status(StatusCode::CONFLICT, "Conflict"),
-        }
-        kept.version += 1;
-        lease.metadata.resource_version = Some(kept.version.to_string());
-        let spec = lease.spec.as_ref().unwrap();
-        let writer = spec.holder_identity.clone().unwrap_or_default();
-        kept.writers.push(writer);
-        kept.lease = Some(lease.clone());
-        ok(&lease)
-    }
-
-    fn fail(&self, fault: Fault) {
-        self.0.lock().unwrap().fault = fault;
-    }
-
-    fn holder(&self) -> Option<String> {
-        let kept = self.0.lock().unwrap();
-        let holder = kept
-            .lease
-            .as_ref()?
-            .spec
-            .as_ref()?
-            .holder_identity
-            .clone()?;
-        Some(holder.split('_').next().unwrap().to_owned())
-    }
-
-    fn writes(&self) -> usize {
-        self.0.lock().unwrap().writers.len()
-    }
-}
-
-fn ok(lease: &Lease) -> Response<Body> {
-    Response::new(Body::from(serde_json::to_vec(lease).unwrap()))
-}
-
-fn status(code: StatusCode, reason: &str) -> Response<Body> {
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "reason": reason, "message": reason, "code": code.as_u16(),
-    });
-    let mut response = Response::new(Body::from(body.to_string().into_bytes()));
-    *response.status_mut() = code;
-    response
-}
+mod server;
 
 /// One operator.
 struct Operator {
@@ -289,12 +174,7 @@ async fn a_lease_that_another_has_written_is_lost_at_once() {
     let server = Server::default();
     let one = Operator::start(&server, "one");
     one.leads().await;
-    {
-        let mut kept = server.0.lock().unwrap();
-        let lease = kept.lease.as_mut().unwrap();
-        lease.metadata.resource_version = Some("1000".into());
-        lease.spec.as_mut().unwrap().holder_identity = Some("somebody_else".into());
-    }
+    server.take_away();
     assert!(one.is_over().await <= s(3));
     let writes = server.writes();
     sleep(s(10)).await;
@@ -307,7 +187,7 @@ async fn a_lease_that_was_deleted_is_made_again() {
     let server = Server::default();
     let one = Operator::start(&server, "one");
     one.leads().await;
-    server.0.lock().unwrap().lease = None;
+    server.delete();
     sleep(s(5)).await;
     assert!(one.leadership.is_leading());
     assert_eq!(server.holder().as_deref(), Some("one"));
