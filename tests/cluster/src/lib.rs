@@ -9,6 +9,7 @@ pub mod audit;
 pub mod channel;
 pub mod cluster;
 pub mod door;
+pub mod edit;
 pub mod guest;
 pub mod helm;
 pub mod image;

@@ -43,6 +43,27 @@ pub async fn leader() -> String {
     .await
 }
 
+/// Kills the operator that leads, as a crash does. Gives its pod as it was.
+///
+/// # Panics
+/// When it does not run on this machine.
+pub async fn kill_leader() -> Value {
+    let leader = system().get(&format!("pod/{}", leader().await)).await;
+    crash(&leader);
+    leader
+}
+
+/// Waits until all operators are ready.
+///
+/// # Panics
+/// When they are not in time.
+pub async fn all_ready() {
+    let operators = format!("deployment/{OPERATOR}");
+    system()
+        .run(&["rollout", "status", &operators, "--timeout=120s"])
+        .await;
+}
+
 /// Kills the processes of a pod's containers, as a crash does. A deletion is none: the kubelet gives the pod its grace.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! A channel's deletion: whatever the broker does, nothing hangs, and what stays is named.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use linnet_cluster_tests::channel::{READY, because, channel, settled};
+use linnet_cluster_tests::channel::{READY, because, channel, condition, settled};
 use linnet_cluster_tests::operator::system;
 use linnet_cluster_tests::{Kubectl, Namespace};
 use linnet_tests::scenario;
@@ -65,6 +65,32 @@ async fn delete(kubectl: &Kubectl) {
     kubectl.run(&["delete", CHAT, GONE]).await;
 }
 
+/// Deletes the channel, whose streams go along.
+async fn delete_with_streams(namespace: &Namespace) {
+    delete(&namespace.kubectl()).await;
+    assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
+}
+
+/// Applies a channel whose broker nobody can reach, and waits until the operator has tried.
+async fn tried(kubectl: &Kubectl, deletion_policy: &str, nats: &Value) {
+    let more = json!({"broker": {"nats": nats}});
+    kubectl
+        .apply(&chat(deletion_policy, &more).to_string())
+        .await;
+    settled(kubectl, CHAT, 60, |chat| {
+        !condition(chat, "BrokerReady").is_null()
+    })
+    .await;
+}
+
+/// Makes the Secret `login`.
+async fn make_login(kubectl: &Kubectl) {
+    let token = "--from-literal=token=abc";
+    kubectl
+        .run(&["create", "secret", "generic", "login", token])
+        .await;
+}
+
 /// Waits for a Warning that names the streams that stay.
 async fn told_what_stays(kubectl: &Kubectl, stream: &str, why: &str) {
     settled(kubectl, "events", 30, |events| {
@@ -81,9 +107,8 @@ async fn told_what_stays(kubectl: &Kubectl, stream: &str, why: &str) {
 #[ignore = "needs a cluster: tests/run cluster"]
 fn with_delete_streams_go_with_the_channel() {
     scenario(300, async {
-        let (namespace, kubectl) = with_streams("delete", "Delete").await;
-        delete(&kubectl).await;
-        assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
+        let (namespace, _) = with_streams("delete", "Delete").await;
+        delete_with_streams(&namespace).await;
     });
 }
 
@@ -109,8 +134,7 @@ fn with_retain_streams_stay_and_a_channel_of_the_same_name_has_them_again() {
         assert_eq!(history(&streams(namespace.name()).await), history(&before));
         kubectl.apply(&chat("Delete", &json!({})).to_string()).await;
         kubectl.wait("condition=Ready", CHAT, READY).await;
-        delete(&kubectl).await;
-        assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
+        delete_with_streams(&namespace).await;
     });
 }
 
@@ -121,12 +145,7 @@ fn a_broker_that_never_answers_keeps_no_channel_and_what_may_be_there_is_named()
         let namespace = Namespace::create("never").await;
         let kubectl = namespace.kubectl();
         for policy in ["Retain", "Delete"] {
-            let more = json!({"broker": {"nats": {"urls": [NOWHERE]}}});
-            kubectl.apply(&chat(policy, &more).to_string()).await;
-            settled(&kubectl, CHAT, 60, |chat| {
-                chat["status"].to_string().contains("BrokerReady")
-            })
-            .await;
+            tried(&kubectl, policy, &json!({"urls": [NOWHERE]})).await;
             delete(&kubectl).await;
         }
         told_what_stays(&kubectl, "chat", "").await;
@@ -139,23 +158,10 @@ fn a_secret_that_is_gone_first_keeps_no_channel_and_is_named() {
     scenario(300, async {
         let namespace = Namespace::create("secret").await;
         let kubectl = namespace.kubectl();
-        kubectl
-            .run(&[
-                "create",
-                "secret",
-                "generic",
-                "login",
-                "--from-literal=token=abc",
-            ])
-            .await;
-        let more =
-            json!({"broker": {"nats": {"urls": [NOWHERE], "credentialsSecretName": "login"}}});
+        make_login(&kubectl).await;
+        let nats = json!({"urls": [NOWHERE], "credentialsSecretName": "login"});
         for policy in ["Retain", "Delete"] {
-            kubectl.apply(&chat(policy, &more).to_string()).await;
-            settled(&kubectl, CHAT, 60, |chat| {
-                chat["status"].to_string().contains("BrokerReady")
-            })
-            .await;
+            tried(&kubectl, policy, &nats).await;
             kubectl
                 .run(&["delete", "secret/login", "--ignore-not-found"])
                 .await;
@@ -178,15 +184,7 @@ fn a_missing_secret_is_named_and_its_arrival_is_enough() {
             missing["status"].to_string().contains("login"),
             "{missing:#}"
         );
-        kubectl
-            .run(&[
-                "create",
-                "secret",
-                "generic",
-                "login",
-                "--from-literal=token=abc",
-            ])
-            .await;
+        make_login(&kubectl).await;
         settled(&kubectl, CHAT, 60, |chat| {
             !chat["status"].to_string().contains("SecretMissing")
         })
@@ -224,8 +222,7 @@ fn a_paused_channel_can_be_deleted() {
             .run(&["annotate", CHAT, "realtime.linnet.dev/paused=true"])
             .await;
         kubectl.wait("condition=Paused", CHAT, 30).await;
-        delete(&kubectl).await;
-        assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
+        delete_with_streams(&namespace).await;
     });
 }
 
@@ -241,7 +238,6 @@ fn a_channel_whose_gateways_are_being_replaced_can_be_deleted() {
             pods["items"].as_array().unwrap().len() > 1
         })
         .await;
-        delete(&kubectl).await;
-        assert_eq!(streams(namespace.name()).await, [] as [String; 0]);
+        delete_with_streams(&namespace).await;
     });
 }

@@ -2,35 +2,11 @@
 //! the field is one that asks for it.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use linnet_cluster_tests::Namespace;
 use linnet_cluster_tests::channel::{READY, channel, condition, settled};
-use linnet_cluster_tests::{Kubectl, Namespace};
+use linnet_cluster_tests::edit::{CHAT, Edit, Edited, Seen};
 use linnet_tests::scenario;
 use serde_json::{Value, json};
-
-const CHAT: &str = "realtimechannel/chat";
-
-/// Seconds within which an edit must have done what it does.
-const SOON: u64 = 30;
-
-/// The kinds of a channel's objects, and the pods.
-const KINDS: &str = "serviceaccounts,configmaps,services,networkpolicies,poddisruptionbudgets,deployments,ingresses,httproutes,pods";
-
-/// An edit of one field, and the children that it changes.
-struct Edit {
-    field: &'static str,
-    spec: Value,
-    changes: &'static [&'static str],
-}
-
-fn edit(field: &'static str, spec: Value, changes: &'static [&'static str]) -> Edit {
-    Edit {
-        field,
-        spec,
-        changes,
-    }
-}
 
 const CONFIGURATION: &[&str] = &["ConfigMap chat-gateway"];
 const SERVICE: &[&str] = &["Service chat-gateway"];
@@ -41,6 +17,10 @@ const GATEWAYS: &[&str] = &["Deployment chat-gateway"];
 const BOTH: &[&str] = &["ConfigMap chat-gateway", "Deployment chat-gateway"];
 const NOTHING: &[&str] = &[];
 
+fn edit(field: &'static str, spec: Value, changes: &'static [&'static str]) -> Edit {
+    Edit::new(field, spec, changes)
+}
+
 /// What reaches gateways as they run.
 fn live() -> Vec<Edit> {
     let rooms = json!({"rooms": [{"match": "stage.*", "publish": "Nobody"}]});
@@ -50,6 +30,23 @@ fn live() -> Vec<Edit> {
         (
             "authentication.allowedOrigins",
             json!({"authentication": {"allowedOrigins": ["https://a.example"]}}),
+        ),
+        // Published keys are no Secret, which would be mounted. These are nowhere.
+        (
+            "authentication.jwt",
+            json!({"authentication": {"jwt": {"jwksUri": "https://nowhere.invalid/keys"}}}),
+        ),
+        (
+            "authentication.anonymous",
+            json!({"authentication": {"anonymous": "Deny"}}),
+        ),
+        (
+            "authentication.anonymous, again Allow",
+            json!({"authentication": {"anonymous": "Allow"}}),
+        ),
+        (
+            "authentication.jwt, taken out",
+            json!({"authentication": {"jwt": null}}),
         ),
         ("heartbeat", json!({"heartbeat": {"intervalSeconds": 20}})),
         (
@@ -80,7 +77,7 @@ fn live() -> Vec<Edit> {
     ];
     let edits = edits.into_iter();
     edits
-        .map(|(field, spec)| edit(field, spec, CONFIGURATION))
+        .map(|(field, spec)| edit(field, spec, CONFIGURATION).until(is_applied))
         .collect()
 }
 
@@ -135,6 +132,20 @@ fn single() -> Vec<Edit> {
             json!({"autoscaling": null}),
             NOTHING,
         ),
+        // The streams' number of copies, which the only server of the tests' NATS refuses: the status says so, and that is
+        // all.
+        edit(
+            "history.replicas",
+            json!({"history": {"replicas": 3}}),
+            NOTHING,
+        )
+        .until(copies_are_refused),
+        edit(
+            "history.replicas, again one",
+            json!({"history": {"replicas": 1}}),
+            NOTHING,
+        )
+        .until(has_its_streams),
         edit(
             "expose.ingress",
             json!({"expose": {"ingress": annotations}}),
@@ -163,6 +174,7 @@ fn single() -> Vec<Edit> {
 /// What replaces the gateways.
 fn rolling() -> Vec<Edit> {
     let nats = |more: Value| json!({"broker": {"nats": more}});
+    let keys = |name: Value| json!({"authentication": {"apiKeySecretName": name}});
     vec![
         edit(
             "gateway.env",
@@ -218,113 +230,23 @@ fn rolling() -> Vec<Edit> {
             nats(json!({"credentialsSecretName": "login"})),
             BOTH,
         ),
+        edit(
+            "authentication.apiKeySecretName, where there was none",
+            keys(json!("keys")),
+            BOTH,
+        ),
+        edit(
+            "authentication.apiKeySecretName, renamed",
+            keys(json!("others")),
+            BOTH,
+        ),
+        edit(
+            "authentication.apiKeySecretName, taken out",
+            keys(Value::Null),
+            BOTH,
+        ),
         edit("history, taken out", json!({"history": null}), BOTH),
     ]
-}
-
-/// What the API server shows of a channel.
-struct Seen {
-    /// What tells that a child was written, by kind and name. The status of those that have one is others'.
-    children: BTreeMap<String, Value>,
-    /// The template of the gateways' pods.
-    template: Value,
-    /// The pods that do not go, and how often each was started again.
-    pods: BTreeMap<String, Value>,
-}
-
-impl Seen {
-    async fn now(kubectl: &Kubectl) -> Self {
-        let list = kubectl.get(KINDS).await;
-        let mut seen = Self {
-            children: BTreeMap::new(),
-            template: Value::Null,
-            pods: BTreeMap::new(),
-        };
-        for object in list["items"].as_array().unwrap() {
-            let (kind, metadata) = (object["kind"].as_str().unwrap(), &object["metadata"]);
-            let name = metadata["name"].as_str().unwrap();
-            if !name.starts_with("chat-gateway") {
-                continue; // every namespace has a ConfigMap and a ServiceAccount
-            }
-            if kind == "Pod" {
-                if metadata["deletionTimestamp"].is_null() {
-                    let starts = object["status"]["containerStatuses"][0]["restartCount"].clone();
-                    seen.pods.insert(name.to_owned(), starts);
-                }
-                continue;
-            }
-            if kind == "Deployment" {
-                seen.template = object["spec"]["template"].clone();
-            }
-            let version = match &metadata["generation"] {
-                Value::Null => &metadata["resourceVersion"],
-                generation => generation,
-            };
-            let mut annotations = metadata["annotations"].clone();
-            if let Some(annotations) = annotations.as_object_mut() {
-                // The Deployment's controller writes it when it comes to it.
-                annotations.remove("deployment.kubernetes.io/revision");
-            }
-            let version = json!([metadata["uid"], version, metadata["labels"], annotations]);
-            seen.children.insert(format!("{kind} {name}"), version);
-        }
-        seen
-    }
-
-    /// The children that differ, are new, or are gone.
-    fn changed<'a>(&'a self, before: &'a Self) -> BTreeSet<&'a str> {
-        let names = self.children.keys().chain(before.children.keys());
-        names
-            .filter(|name| self.children.get(*name) != before.children.get(*name))
-            .map(String::as_str)
-            .collect()
-    }
-}
-
-/// A channel under edits, and all that was wrong with them.
-struct Edited {
-    kubectl: Kubectl,
-    wrong: Vec<String>,
-}
-
-impl Edited {
-    /// Makes an edit, and waits until the operator has carried it out: `holds` of the channel then.
-    async fn make(&mut self, edit: &Edit, holds: impl Fn(&Value) -> bool) -> (Seen, Seen) {
-        let before = Seen::now(&self.kubectl).await;
-        let patch = json!({"spec": edit.spec}).to_string();
-        self.kubectl
-            .run(&["patch", CHAT, "--type=merge", "--patch", &patch])
-            .await;
-        settled(&self.kubectl, CHAT, SOON, |chat| {
-            chat["status"]["observedGeneration"] == chat["metadata"]["generation"] && holds(chat)
-        })
-        .await;
-        let after = Seen::now(&self.kubectl).await;
-        let (changed, meant) = (after.changed(&before), edit.changes.iter().copied());
-        if changed != meant.collect() {
-            let (field, changes) = (edit.field, edit.changes);
-            self.wrong.push(format!(
-                "{field} changed {changed:?} instead of {changes:?}"
-            ));
-        }
-        (before, after)
-    }
-
-    fn check(&mut self, edit: &Edit, holds: bool, otherwise: &str) {
-        if !holds {
-            self.wrong.push(format!("{}: {otherwise}", edit.field));
-        }
-    }
-
-    /// The configurations that gateways say they serve.
-    async fn served(&self, pods: &BTreeMap<String, Value>) -> BTreeSet<String> {
-        let mut served = BTreeSet::new();
-        for pod in pods.keys() {
-            let status = self.kubectl.status_of(pod).await.unwrap();
-            served.insert(status["configHash"].as_str().unwrap().to_owned());
-        }
-        served
-    }
 }
 
 fn is_applied(chat: &Value) -> bool {
@@ -332,6 +254,21 @@ fn is_applied(chat: &Value) -> bool {
     applied["status"] == "True"
         && applied["observedGeneration"] == chat["metadata"]["generation"]
         && chat["status"]["updatedReplicas"] == chat["spec"]["replicas"]
+}
+
+/// `BrokerReady` has this reason, for the spec as it is.
+fn broker_is(chat: &Value, reason: &str) -> bool {
+    let broker = condition(chat, "BrokerReady");
+    broker["reason"] == reason && broker["observedGeneration"] == chat["metadata"]["generation"]
+}
+
+fn copies_are_refused(chat: &Value) -> bool {
+    let said = condition(chat, "BrokerReady")["message"].as_str();
+    broker_is(chat, "StreamRefused") && said.is_some_and(|said| said.contains("num_replicas"))
+}
+
+fn has_its_streams(chat: &Value) -> bool {
+    broker_is(chat, "Ready")
 }
 
 #[test]
@@ -348,15 +285,12 @@ fn an_edit_changes_the_children_and_the_gateways_that_it_is_meant_to_and_nothing
         kubectl.apply(&channel("chat", &spec).to_string()).await;
         kubectl.wait("condition=Ready", CHAT, READY).await;
         settled(&kubectl, CHAT, READY, is_applied).await;
-        let mut edited = Edited {
-            kubectl: kubectl.clone(),
-            wrong: Vec::new(),
-        };
+        let mut edited = Edited::new(&kubectl);
 
         for edit in live() {
             let before = Seen::now(&kubectl).await;
             let old = edited.served(&before.pods).await;
-            let (_, after) = edited.make(&edit, is_applied).await;
+            let (_, after) = edited.make(&edit).await;
             let new = edited.served(&after.pods).await;
             edited.check(
                 &edit,
@@ -372,7 +306,7 @@ fn an_edit_changes_the_children_and_the_gateways_that_it_is_meant_to_and_nothing
         }
         for edit in single() {
             let old = edited.served(&Seen::now(&kubectl).await.pods).await;
-            let (before, after) = edited.make(&edit, |_| true).await;
+            let (before, after) = edited.make(&edit).await;
             let stay = before
                 .pods
                 .iter()
@@ -388,17 +322,16 @@ fn an_edit_changes_the_children_and_the_gateways_that_it_is_meant_to_and_nothing
         }
 
         // Without gateways it shows soon which templates differ.
-        let none = edit("replicas, to none", json!({"replicas": 0}), GATEWAYS);
-        edited
-            .make(&none, |chat| chat["status"]["replicas"] == 0)
-            .await;
+        let none = edit("replicas, to none", json!({"replicas": 0}), GATEWAYS)
+            .until(|chat| chat["status"]["replicas"] == 0);
+        edited.make(&none).await;
         // Another template waits for pods that go.
         settled(&kubectl, "pods", 60, |pods| {
             pods["items"].as_array().unwrap().is_empty()
         })
         .await;
         for edit in rolling() {
-            let (before, after) = edited.make(&edit, |_| true).await;
+            let (before, after) = edited.make(&edit).await;
             edited.check(
                 &edit,
                 before.template != after.template,
@@ -422,6 +355,6 @@ fn an_edit_changes_the_children_and_the_gateways_that_it_is_meant_to_and_nothing
                 .await;
             assert!(refused.unwrap_err().contains("is immutable"), "{field}");
         }
-        assert!(edited.wrong.is_empty(), "{}", edited.wrong.join("\n"));
+        edited.is_right();
     });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linnet_cluster_tests::channel::settled;
 use linnet_cluster_tests::helm::{parts, render};
-use linnet_cluster_tests::operator::{self, OPERATOR, crash, processes, system};
+use linnet_cluster_tests::operator::{self, crash, processes, system};
 use linnet_cluster_tests::stage::{CHAT, chat, gateways, is_ready, name, pods, set};
 use linnet_cluster_tests::weather::{Report, Size};
 use linnet_cluster_tests::{Kubectl, Namespace, Weather, scenario};
@@ -158,11 +158,9 @@ fn nothing_is_lost_when_the_leading_operator_is_killed_in_the_middle_of_a_rollou
         let kubectl = namespace.kubectl();
         let report = weather(&kubectl, &chat(&json!({})), "leader killed", async || {
             let old = pods(&kubectl, 2).await;
-            let leader = operator::leader().await;
-            let leader = system().get(&format!("pod/{leader}")).await;
             let restart = ["rollout", "restart", "deployment/chat-gateway"];
             kubectl.run(&restart).await;
-            crash(&leader);
+            let leader = operator::kill_leader().await;
             again(&system(), &leader).await;
             let rollout = [
                 "rollout",
@@ -177,10 +175,7 @@ fn nothing_is_lost_when_the_leading_operator_is_killed_in_the_middle_of_a_rollou
         })
         .await;
         somebody_moved(&report);
-        let operators = format!("deployment/{OPERATOR}");
-        system()
-            .run(&["rollout", "status", &operators, "--timeout=90s"])
-            .await;
+        operator::all_ready().await;
     });
 }
 

@@ -182,10 +182,8 @@ fn when_the_leader_is_killed_one_operator_goes_on_and_never_two_at_once() {
     scenario(300, async {
         let _alone = ALONE.lock().await;
         let (namespace, kubectl) = ready("killed", &json!({"replicas": 0})).await;
-        let leader = operator::leader().await;
-        let leader = system().get(&format!("pod/{leader}")).await;
         let audit = Audit::from_now();
-        operator::crash(&leader);
+        operator::kill_leader().await;
         let begin = Instant::now();
         kubectl
             .run(&["delete", "serviceaccount/chat-gateway"])
@@ -208,10 +206,7 @@ fn when_the_leader_is_killed_one_operator_goes_on_and_never_two_at_once() {
             each.len(),
             "they wrote by turns: {writers:?}"
         );
-        let operators = format!("deployment/{OPERATOR}");
-        system()
-            .run(&["rollout", "status", &operators, "--timeout=90s"])
-            .await;
+        operator::all_ready().await;
     });
 }
 
@@ -229,9 +224,7 @@ fn an_operator_that_starts_anew_writes_nothing_where_nothing_changed() {
         let audit = Audit::from_now();
         let operators = format!("deployment/{OPERATOR}");
         system().run(&["rollout", "restart", &operators]).await;
-        system()
-            .run(&["rollout", "status", &operators, "--timeout=120s"])
-            .await;
+        operator::all_ready().await;
         // The old leader hands over at its end, and a new one looks at every channel. A further look is this one's end.
         let old = audit.pass(namespace.name(), "chat", 0).await;
         kubectl.run(&["label", CHAT, "example.com/touch=1"]).await;
@@ -362,10 +355,7 @@ fn a_scale_down_whose_operator_is_killed_at_any_step_comes_to_its_end() {
             };
             kubectl.run(&["scale", "rtch/chat", "--replicas=1"]).await;
             stage.comes(&kubectl).await;
-            let leader = system()
-                .get(&format!("pod/{}", operator::leader().await))
-                .await;
-            operator::crash(&leader);
+            operator::kill_leader().await;
             drop(without);
 
             let chat = settled(&kubectl, CHAT, 90, |chat| {
