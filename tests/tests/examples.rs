@@ -89,6 +89,65 @@ fn limits_shows_every_limit_and_holds_them() {
 }
 
 #[test]
+fn orders_takes_orders_and_nothing_else_where_orders_come_in() {
+    scenario(60, async {
+        // Hosts and gateways are for the operator; the rules are what a gateway serves.
+        let text = std::fs::read_to_string(workspace().join("examples/orders.yaml")).unwrap();
+        let rooms = linnet_crds::parse(&text).unwrap().spec.rooms;
+        let manifest = Manifest::unhurried().spec(json!({ "rooms": rooms }));
+        let gateway = Gateway::start(&manifest).await;
+        let (mut kitchen, mut customer) = (gateway.client().await, gateway.client().await);
+        kitchen.subscribe("orders.new").await;
+        for (order, pointer) in [
+            (
+                json!({"order": "A-8", "items": ["soup", 7]}),
+                "/data/items/1",
+            ),
+            (json!({"order": "A-8", "items": []}), "/data/items"),
+            (json!({"order": "8", "items": ["soup"]}), "/data/order"),
+            (json!({"order": "A-8"}), "/data"),
+            (
+                json!({"order": "A-8", "items": ["soup"], "price": 0}),
+                "/data",
+            ),
+            (json!("soup"), "/data"),
+        ] {
+            let publish = json!({"type": "publish", "room": "orders.new", "data": order});
+            let refused = customer.refused(publish, "bad_request").await;
+            assert_eq!(refused["pointer"], pointer, "{order}: {refused}");
+        }
+        let order = json!({"order": "A-7", "items": ["soup"], "note": "hot"});
+        customer.publish("orders.new", order.clone()).await;
+        assert_eq!(kitchen.next_of("message").await["data"], order);
+    });
+}
+
+#[test]
+fn behind_an_envoy_no_example_stops_at_its_default_of_1024_connections() {
+    let mut exposed = 0;
+    for entry in std::fs::read_dir(workspace().join("examples")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let spec = linnet_crds::parse(&std::fs::read_to_string(&file).unwrap());
+        let spec = spec.unwrap().spec;
+        if spec.expose.ingress.is_none() && spec.expose.http_route.is_none() {
+            continue;
+        }
+        exposed += 1;
+        for name in ["max-connections", "max-pending-requests"] {
+            let told = spec
+                .service
+                .annotations
+                .get(&format!("projectcontour.io/{name}"));
+            assert!(told.is_some(), "{} without {name}", file.display());
+        }
+    }
+    assert!(exposed >= 4, "{exposed}");
+}
+
+#[test]
 fn the_page_is_only_there_where_the_manifest_enables_it() {
     scenario(60, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

@@ -118,6 +118,17 @@ fn orders_lets_everybody_do_what_its_rules_say_and_no_more() {
         let order = json!({"order": "A-7", "items": ["soup"]});
         customer.publish("orders.new", &order).await;
         assert_eq!(kitchen.message().await, order);
+        let bad = json!({"order": "A-8", "items": ["soup", 7]});
+        let bad = json!({"type": "publish", "room": "orders.new", "data": bad});
+        let refused = customer.ask(bad).await;
+        assert_eq!(
+            (&refused["code"], &refused["pointer"]),
+            (&json!("bad_request"), &json!("/data/items/1")),
+            "{refused}"
+        );
+        let order = json!({"order": "A-9", "items": ["tea"]});
+        customer.publish("orders.new", &order).await;
+        assert_eq!(kitchen.message().await, order, "the bad one reached nobody");
 
         let own = customer.connected["user_id"]
             .as_str()
