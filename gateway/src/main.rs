@@ -22,7 +22,6 @@ use linnet_gateway::logging::{self, LogLevel};
 use linnet_gateway::runtime::Gateway;
 use linnet_gateway::transport::http::{Public, raise_file_limit, server};
 use linnet_gateway::{top, traces};
-use linnet_telemetry::metric::read_exposition;
 use linnet_telemetry::{Exporter, env};
 use tokio::net::TcpListener;
 
@@ -246,8 +245,7 @@ async fn run(
     })
 }
 
-/// Sends traces and metrics where the manifest or the environment names a collector. A gateway whose telemetry can't be
-/// sent serves all the same.
+/// Sends traces and metrics where the manifest or the environment names a collector.
 fn start_exporter(
     channel: &Channel,
     name: &str,
@@ -264,16 +262,9 @@ fn start_exporter(
         ],
         endpoint: channel.otlp_endpoint.clone(),
     });
-    for complaint in &settings.complaints {
-        tracing::warn!("{complaint}");
-    }
     traces::decide_by_environment(&settings);
     let metrics = Arc::clone(metrics);
-    let collect = move || read_exposition(&metrics.text().unwrap_or_default());
-    Exporter::start(settings, Box::new(collect)).unwrap_or_else(|error| {
-        tracing::error!(%error, "traces and metrics are not sent");
-        None
-    })
+    Exporter::of_process(settings, move || metrics.text().unwrap_or_default())
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {

@@ -5,15 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use linnet_telemetry::exposition;
 use tokio::net::TcpListener;
 
 use crate::controller::Context;
 use crate::leader::Leadership;
 use crate::metrics::{Exposition, Metrics, Objects};
-
-/// OpenMetrics 1.0, which every Prometheus since 2.5 reads.
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the port tells about.
 #[derive(Clone)]
@@ -38,6 +36,19 @@ impl Health {
     /// The process serves channels with this context, or none.
     pub fn serves(&self, context: Option<Arc<Context>>) {
         *self.context.lock().unwrap_or_else(PoisonError::into_inner) = context;
+    }
+
+    /// All metrics, as they are now, in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// None in practice: it writes to a text.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let exposition = Exposition {
+            metrics: Arc::clone(&self.metrics),
+            objects: self.objects(),
+            leads: self.leadership.is_leading(),
+        };
+        exposition.text()
     }
 
     fn objects(&self) -> Objects {
@@ -82,16 +93,15 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
 
 async fn metrics(
     State(health): State<Health>,
+    headers: HeaderMap,
 ) -> Result<([(HeaderName, &'static str); 1], String), StatusCode> {
-    let exposition = Exposition {
-        metrics: Arc::clone(&health.metrics),
-        objects: health.objects(),
-        leads: health.leadership.is_leading(),
-    };
-    let text = exposition
-        .text()
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
+    let text = health.text();
+    // Writing to a string can't fail.
+    let text = text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    let (kind, text) = exposition::answer(accept, text);
+    Ok(([(header::CONTENT_TYPE, kind)], text))
 }
 
 #[cfg(test)]
@@ -103,8 +113,13 @@ mod tests {
     use super::*;
 
     async fn ask(leadership: Leadership, path: &str) -> (u16, String) {
+        accepting(leadership, path, "*/*").await
+    }
+
+    async fn accepting(leadership: Leadership, path: &str, accept: &str) -> (u16, String) {
         let router = router(Health::new(leadership, Arc::new(Metrics::new())));
-        let request = Request::get(path).body(Body::empty()).unwrap();
+        let request = Request::get(path).header("accept", accept);
+        let request = request.body(Body::empty()).unwrap();
         let answer = router.oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         let body = to_bytes(answer.into_body(), 100_000).await.unwrap();
@@ -137,5 +152,7 @@ mod tests {
         assert_eq!(status, 200);
         assert!(text.contains("linnet_operator_leader 1"), "{text}");
         assert!(text.ends_with("# EOF\n"));
+        let (_, older) = accepting(Leadership::alone(), "/metrics", "text/plain").await;
+        assert!(older.contains("linnet_operator_leader 1") && !older.contains("# EOF"));
     }
 }

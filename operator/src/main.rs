@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -12,12 +11,9 @@ use kube::{Client, Config};
 use linnet_operator::cli::{Action, Cli, Render, Run};
 use linnet_operator::service::Service;
 use linnet_operator::{logging, probe, render};
-use linnet_telemetry::{Exporter, Settings, env};
+use linnet_telemetry::{Settings, env};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// How long the last spans may take on their way to a collector.
-const LAST_SPANS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().action {
@@ -77,12 +73,9 @@ fn ask(url: &str) -> anyhow::Result<ExitCode> {
 const USER_AGENT: &str = concat!("linnet-operator/", env!("CARGO_PKG_VERSION"));
 
 fn run(options: &Run) -> anyhow::Result<ExitCode> {
-    let settings = telemetry();
+    let settings = telemetry(options.pod_name.as_deref());
     // The operator makes few spans, so all are recorded where nothing else is asked for.
     logging::init(options.log_format, settings.sampling.unwrap_or(1_000_000))?;
-    for complaint in &settings.complaints {
-        tracing::warn!("{complaint}");
-    }
     // The API server's client and that of NATS are to use the same.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -97,18 +90,16 @@ fn run(options: &Run) -> anyhow::Result<ExitCode> {
     runtime.block_on(serve(options, settings))
 }
 
-/// Where traces go: the environment says so, as in `env` of the chart's values. Metrics are fetched.
-fn telemetry() -> Settings {
+/// Where traces and metrics go: the environment says so, as in `env` of the chart's values.
+fn telemetry(pod: Option<&str>) -> Settings {
     let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let settings = env::of_process(&env::Own {
+    let mut resource = vec![attribute("service.version", env!("CARGO_PKG_VERSION"))];
+    resource.extend(pod.map(|pod| attribute("service.instance.id", pod)));
+    env::of_process(&env::Own {
         service: "linnet-operator".to_owned(),
-        resource: vec![attribute("service.version", env!("CARGO_PKG_VERSION"))],
+        resource,
         endpoint: None,
-    });
-    Settings {
-        metrics: None,
-        ..settings
-    }
+    })
 }
 
 async fn serve(options: &Run, telemetry: Settings) -> anyhow::Result<ExitCode> {
@@ -144,15 +135,9 @@ async fn serve(options: &Run, telemetry: Settings) -> anyhow::Result<ExitCode> {
         broker_gone_after: options.broker_gone_after(),
         settings,
         client,
+        telemetry,
     };
     tracing::info!(scopes = ?service.scopes, %listen, version = env!("CARGO_PKG_VERSION"), "starts");
-    let exporter = Exporter::start(telemetry, Box::new(Vec::new)).unwrap_or_else(|error| {
-        tracing::error!(%error, "traces are not sent");
-        None
-    });
     service.run(listener, stop).await;
-    if let Some(exporter) = exporter {
-        exporter.end(LAST_SPANS);
-    }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use kube::{Client, ResourceExt};
+use linnet_telemetry::{Exporter, Settings as Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
@@ -23,6 +24,9 @@ use crate::settings::Settings;
 /// How long passes that have begun may take to end when the process does. Within the 30 s that a pod has, with some left
 /// for giving the lease back.
 const LAST_PASSES: Duration = Duration::from_secs(20);
+
+/// How long the last spans and metrics may take on their way to a collector.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// Between two tries to read what is there at the start of a leadership.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -48,6 +52,8 @@ pub struct Service {
     pub rollouts: usize,
     /// How long a broker may be away before a deletion gives its streams up.
     pub broker_gone_after: Duration,
+    /// Where spans and metrics are sent.
+    pub telemetry: Telemetry,
 }
 
 impl Service {
@@ -69,6 +75,10 @@ impl Service {
         let metrics = Arc::new(Metrics::new());
         let health = Health::new(leadership.clone(), Arc::clone(&metrics));
         let port = tokio::spawn(health::serve(listener, health.clone()));
+        let told = health.clone();
+        let exporter = Exporter::of_process(self.telemetry.clone(), move || {
+            told.text().unwrap_or_default()
+        });
         let mut leads = leadership.clone();
         let mut ends = stopping.clone();
         loop {
@@ -87,6 +97,9 @@ impl Service {
             tracing::error!(%error, "the campaign for the lease has failed");
         }
         port.abort();
+        if let Some(exporter) = exporter {
+            exporter.end(LAST_SPANS);
+        }
     }
 
     /// Serves channels for as long as this process leads. When it does not any more, passes end where they stand: the next

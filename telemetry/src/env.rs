@@ -90,9 +90,16 @@ impl Reader<'_> {
     }
 
     fn complain(&mut self, name: &str, value: &str, expected: &str) {
-        self.complaints.push(format!(
+        self.say(format!(
             "{name}={value}: expected {expected}; it is left out"
         ));
+    }
+
+    /// Says it once, also of what holds for traces and for metrics.
+    fn say(&mut self, complaint: String) {
+        if !self.complaints.contains(&complaint) {
+            self.complaints.push(complaint);
+        }
     }
 
     fn parsed<T: FromStr>(&mut self, name: &str, expected: &str) -> Option<T> {
@@ -191,7 +198,7 @@ impl Reader<'_> {
             let said = format!(
                 "OTEL_EXPORTER_OTLP_HEADERS: entry {name} is not name=value; it is left out"
             );
-            self.complaints.push(said);
+            self.say(said);
         }
         good
     }

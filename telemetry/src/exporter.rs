@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::convert;
-use crate::metric::Metric;
+use crate::metric::{Metric, read_exposition};
 use crate::queue::{self, Outbound, stats};
 use crate::send::{Outcome, Sender, SetUpError};
 use crate::settings::Settings;
@@ -57,6 +57,22 @@ pub enum StartError {
 }
 
 impl Exporter {
+    /// The exporter of a process whose metrics `text` gives in the OpenMetrics text format. A process whose telemetry
+    /// can't be sent works all the same: the log says why.
+    pub fn of_process(
+        settings: Settings,
+        text: impl Fn() -> String + Send + 'static,
+    ) -> Option<Self> {
+        for complaint in &settings.complaints {
+            tracing::warn!("{complaint}");
+        }
+        let collect = move || read_exposition(&text());
+        Self::start(settings, Box::new(collect)).unwrap_or_else(|error| {
+            tracing::error!(%error, "traces and metrics are not sent");
+            None
+        })
+    }
+
     /// Starts the thread. `None`: nothing is to be sent.
     ///
     /// # Errors
@@ -182,7 +198,7 @@ impl Run {
         let mut pause = PAUSE;
         loop {
             let Some(sender) = &self.traces else { return };
-            match sender.traces(&request).await {
+            match sender.send(&request).await {
                 Outcome::Taken { refused } => {
                     let refused = refused.min(count);
                     stats().export(count - refused, refused);
@@ -216,7 +232,7 @@ impl Run {
         let Some(sender) = &self.metrics else { return };
         let (metrics, resource) = ((self.collect)(), &self.settings.resource);
         let request = convert::metrics(metrics, resource, self.started, span::now());
-        match sender.metrics(&request).await {
+        match sender.send(&request).await {
             Outcome::Taken { refused: 0 } => {}
             Outcome::Taken { refused } => {
                 self.tell("metrics", &format!("{refused} points were refused"));
@@ -239,5 +255,40 @@ impl Run {
             spans_dropped = dropped,
             "the collector does not take telemetry"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{self, Own};
+
+    #[tokio::test]
+    async fn settings_that_can_t_be_used_are_errors_that_show_no_secret_and_end_nothing() {
+        const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+        const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+        let good = (ENDPOINT, "https://collector:4318");
+        for protocol in ["grpc", "http/protobuf"] {
+            for bad in [
+                [(ENDPOINT, "http://me:s3cret@a host"), (HEADERS, "")],
+                [(ENDPOINT, "://me:s3cret@host:4318"), (HEADERS, "")],
+                [good, (HEADERS, "a b=s3cret")],
+                [good, (HEADERS, "key=s3cret%0Ainjected: yes")],
+                [good, (CERTIFICATE, "/not/there.pem")],
+            ] {
+                let own = Own::default();
+                let settings = env::read(&own, |name| {
+                    let mut all = bad.into_iter().chain([(PROTOCOL, protocol)]);
+                    all.find(|(other, _)| *other == name)
+                        .map(|(_, value)| value.to_owned())
+                });
+                let error = Exporter::start(settings.clone(), Box::new(Vec::new)).unwrap_err();
+                assert!(matches!(error, StartError::SetUp(_)), "{error}");
+                assert!(!error.to_string().contains("s3cret"), "{error}");
+                assert!(Exporter::of_process(settings, String::new).is_none());
+            }
+        }
     }
 }

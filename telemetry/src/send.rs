@@ -10,22 +10,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
 use prost::Message;
 use tonic::Code;
-use tonic::codec::CompressionEncoding;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::settings::{Protocol, Target, TlsFiles};
 use crate::tls::{self, TlsError};
+use crate::transfer::Transfer;
 
 /// Bytes that are read of an answer: it has a number and a sentence.
 const ANSWER_BYTES: usize = 64 * 1024;
@@ -53,9 +45,12 @@ enum Way {
 /// Why a way can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The endpoint is no URL.
-    #[error("the collector's address {0} is not a URL such as http://collector:4318")]
-    Url(String),
+    /// The endpoint is no URL. It is not shown: credentials may stand in it.
+    #[error(
+        "the collector's address (spec.telemetry.otlpEndpoint, or OTEL_EXPORTER_OTLP_ENDPOINT and its like) is not a URL \
+         such as http://collector:4318"
+    )]
+    Url,
     /// A header can't be sent.
     #[error("the header {0} for the collector has a name or value that HTTP does not allow")]
     Header(String),
@@ -94,8 +89,8 @@ impl Sender {
         })
     }
 
-    /// Sends spans.
-    pub(crate) async fn traces(&self, request: &ExportTraceServiceRequest) -> Outcome {
+    /// Sends spans or metrics.
+    pub(crate) async fn send<T: Transfer>(&self, request: &T) -> Outcome {
         let sending = async {
             match &self.way {
                 Way::Grpc {
@@ -103,64 +98,16 @@ impl Sender {
                     headers,
                     gzip,
                 } => {
-                    let mut client = TraceServiceClient::new(channel.clone());
-                    if *gzip {
-                        client = client.send_compressed(CompressionEncoding::Gzip);
-                    }
                     let request = with(headers, request.clone());
-                    let partial = |answer: ExportTraceServiceResponse| {
-                        answer.partial_success.map(|part| part.rejected_spans)
-                    };
-                    answered(client.export(request).await, partial)
+                    let answer = T::call(channel.clone(), *gzip, request).await;
+                    answered(answer, T::refused)
                 }
                 Way::Http { .. } => match self.post(request.encode_to_vec()).await {
-                    Ok(body) => taken(
-                        ExportTraceServiceResponse::decode(body)
-                            .ok()
-                            .and_then(|answer| answer.partial_success)
-                            .map(|part| part.rejected_spans),
-                    ),
+                    Ok(body) => taken(T::Answer::decode(body).ok().and_then(T::refused)),
                     Err(outcome) => outcome,
                 },
             }
         };
-        self.in_time(sending).await
-    }
-
-    /// Sends metrics.
-    pub(crate) async fn metrics(&self, request: &ExportMetricsServiceRequest) -> Outcome {
-        let sending = async {
-            match &self.way {
-                Way::Grpc {
-                    channel,
-                    headers,
-                    gzip,
-                } => {
-                    let mut client = MetricsServiceClient::new(channel.clone());
-                    if *gzip {
-                        client = client.send_compressed(CompressionEncoding::Gzip);
-                    }
-                    let request = with(headers, request.clone());
-                    let partial = |answer: ExportMetricsServiceResponse| {
-                        answer.partial_success.map(|part| part.rejected_data_points)
-                    };
-                    answered(client.export(request).await, partial)
-                }
-                Way::Http { .. } => match self.post(request.encode_to_vec()).await {
-                    Ok(body) => taken(
-                        ExportMetricsServiceResponse::decode(body)
-                            .ok()
-                            .and_then(|answer| answer.partial_success)
-                            .map(|part| part.rejected_data_points),
-                    ),
-                    Err(outcome) => outcome,
-                },
-            }
-        };
-        self.in_time(sending).await
-    }
-
-    async fn in_time(&self, sending: impl Future<Output = Outcome>) -> Outcome {
         match tokio::time::timeout(self.timeout, sending).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Later(format!("no answer within {:?}", self.timeout), None),
@@ -222,13 +169,20 @@ impl Sender {
     }
 }
 
+/// The endpoint, if it is one that can be reached at all (OTLP Exporter Configuration: the scheme is http or https).
+fn uri(target: &Target) -> Result<Uri, SetUpError> {
+    let uri: Uri = target.url.parse().map_err(|_| SetUpError::Url)?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(uri),
+        _ => Err(SetUpError::Url),
+    }
+}
+
 fn grpc(target: &Target) -> Result<Way, SetUpError> {
-    let bad = || SetUpError::Url(target.url.clone());
-    let mut endpoint = Endpoint::from_str(&target.url).map_err(|_| bad())?;
-    endpoint = endpoint
+    let mut endpoint = Endpoint::from(uri(target)?)
         .timeout(target.timeout)
         .connect_timeout(target.timeout);
-    if target.url.starts_with("https://") {
+    if endpoint.uri().scheme_str() == Some("https") {
         endpoint = endpoint.tls_config(grpc_tls(&target.tls)?)?;
     }
     let headers = target.headers.0.iter().map(|(name, value)| {
@@ -273,12 +227,6 @@ fn grpc_tls(files: &TlsFiles) -> Result<ClientTlsConfig, TlsError> {
 }
 
 fn http(target: &Target) -> Result<Way, SetUpError> {
-    let uri: Uri = target
-        .url
-        .parse()
-        .ok()
-        .filter(|uri: &Uri| uri.host().is_some() && uri.scheme().is_some())
-        .ok_or_else(|| SetUpError::Url(target.url.clone()))?;
     let headers = target.headers.0.iter().map(|(name, value)| {
         let bad = || SetUpError::Header(name.clone());
         let key = HeaderName::from_str(name).map_err(|_| bad())?;
@@ -294,7 +242,7 @@ fn http(target: &Target) -> Result<Way, SetUpError> {
         .build();
     Ok(Way::Http {
         client: Box::new(Client::builder(TokioExecutor::new()).build(connector)),
-        uri,
+        uri: uri(target)?,
         headers,
         gzip: target.gzip,
     })

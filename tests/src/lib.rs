@@ -20,6 +20,7 @@ pub mod jwks;
 pub mod manifest;
 pub mod metrics;
 pub mod nats;
+pub mod operator;
 pub mod plain;
 pub mod ports;
 mod process;
@@ -40,6 +41,7 @@ pub use follower::Follower;
 pub use gateway::Gateway;
 pub use manifest::Manifest;
 pub use nats::{NatsCluster, NatsServer};
+pub use operator::Operator;
 pub use plain::Plain;
 pub use proxy::Proxy;
 pub use raw::Raw;
@@ -51,7 +53,7 @@ pub mod prelude {
     pub use crate::{
         Bystander, Client, Collector, Follower, Gateway, Manifest, Plain, Raw, Refusal,
     };
-    pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Proxy};
+    pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Operator, Proxy};
     pub use crate::{scenario, until, within};
     pub use serde_json::{Value, json};
 }

@@ -70,6 +70,13 @@ impl Manifest {
         self.spec(json!({"history": {"partitions": partitions}}))
     }
 
+    /// Sends traces to `endpoint`, of so many of a million connections.
+    #[must_use]
+    pub fn traced(self, endpoint: &str, rate: u32) -> Self {
+        let telemetry = json!({"otlpEndpoint": endpoint, "samplingRatePerMillion": rate});
+        self.spec(json!({ "telemetry": telemetry }))
+    }
+
     /// Never pings a client, so that tests may leave clients unread for as long as they like.
     #[must_use]
     pub fn without_pings(self) -> Self {

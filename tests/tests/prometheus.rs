@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use linnet_tests::collector::GRPC;
 use linnet_tests::gateway::workspace;
 use linnet_tests::http;
 use linnet_tests::prelude::*;
@@ -45,9 +46,9 @@ async fn promtool(args: &[&str], input: &str) {
     );
 }
 
-async fn older_text(gateway: &Gateway) -> String {
+async fn older_text(address: SocketAddr) -> String {
     let request = "GET /metrics HTTP/1.1\r\nHost: gateway\r\nAccept: text/plain;version=0.0.4\r\nConnection: close\r\n\r\n";
-    http::send(gateway.internal, request.as_bytes()).await.body
+    http::send(address, request.as_bytes()).await.body
 }
 
 #[test]
@@ -60,7 +61,10 @@ fn the_linter_has_nothing_to_say_about_the_metrics() {
         client.subscribe("lobby").await;
         client.publish("lobby", json!(1)).await;
         client.next_of("message").await;
-        promtool(&["check", "metrics"], &older_text(&fleet[0]).await).await;
+        let operator = Operator::start_in(&[]).await;
+        for address in [fleet[0].internal, operator.address] {
+            promtool(&["check", "metrics"], &older_text(address).await).await;
+        }
     });
 }
 
@@ -98,24 +102,29 @@ async fn check_rules(folder: &Path, rules: &str) {
 }
 
 #[test]
-fn a_prometheus_scrapes_a_gateway_with_its_exemplars() {
+fn a_prometheus_scrapes_a_gateway_with_its_exemplars_and_an_operator() {
     scenario(120, async {
         let collector = Collector::start().await;
-        let telemetry =
-            json!({"otlpEndpoint": collector.over_http(), "samplingRatePerMillion": 1_000_000});
-        let manifest = Manifest::unhurried().spec(json!({ "telemetry": telemetry }));
+        let manifest = Manifest::unhurried().traced(&collector.over_http(), 1_000_000);
         let gateway = Gateway::start(&manifest).await;
         let mut client = gateway.client().await;
         client.subscribe("lobby").await;
         client.publish("lobby", json!(1)).await;
         client.next_of("message").await;
+        let operator = Operator::start_in(&[]).await;
         let folder = tempfile::tempdir().unwrap();
         let config = json!({
             "global": {"scrape_interval": "1s"},
-            "scrape_configs": [{
-                "job_name": "gateway",
-                "static_configs": [{"targets": [gateway.internal.to_string()]}],
-            }],
+            "scrape_configs": [
+                {
+                    "job_name": "gateway",
+                    "static_configs": [{"targets": [gateway.internal.to_string()]}],
+                },
+                {
+                    "job_name": "operator",
+                    "static_configs": [{"targets": [operator.address.to_string()]}],
+                },
+            ],
         });
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).unwrap();
@@ -149,9 +158,30 @@ fn a_prometheus_scrapes_a_gateway_with_its_exemplars() {
             answer["data"]["result"][0]["value"][1] == "1"
         })
         .await;
+        ask("/api/v1/query?query=linnet_operator_leader", |answer| {
+            answer["data"]["result"][0]["value"][1] == "1"
+        })
+        .await;
         ask("/api/v1/query_exemplars?query=linnet_delivery_latency_seconds_bucket&start=0&end=9999999999", |answer| {
             answer["data"][0]["exemplars"][0]["labels"]["trace_id"].is_string()
         })
         .await;
+    });
+}
+
+#[test]
+fn an_operator_sends_its_metrics_where_its_environment_says() {
+    scenario(60, async {
+        let collector = Collector::start().await;
+        let endpoint = collector.over_grpc();
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+            GRPC,
+        ];
+        let _operator = Operator::start_in(&variables).await;
+        collector.metric("linnet_operator_leader").await;
+        let took = collector.metric("linnet_operator_reconcile_duration_seconds");
+        assert_eq!(took.await.unit, "s");
     });
 }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response};
 use kube::client::Body;
+use linnet_telemetry::env;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -72,6 +73,16 @@ struct Operator {
 }
 
 async fn start(server: &Server) -> Operator {
+    telling(server, &[]).await
+}
+
+/// One that finds these in its environment.
+async fn telling(server: &Server, variables: &[(&str, &str)]) -> Operator {
+    let own = env::Own::default();
+    let telemetry = env::read(&own, |name| {
+        let found = variables.iter().find(|(other, _)| *other == name);
+        found.map(|(_, value)| (*value).to_owned())
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = oneshot::channel();
@@ -84,6 +95,7 @@ async fn start(server: &Server) -> Operator {
         pod: Some("me".into()),
         rollouts: 1,
         broker_gone_after: Duration::from_secs(600),
+        telemetry,
     };
     let stopped = async {
         let _ = stopped.await;
@@ -157,4 +169,34 @@ async fn a_leader_that_is_told_to_stop_gives_the_lease_back_whatever_hangs() {
         .unwrap()
         .unwrap();
     assert_eq!(server.holder(), Value::Null);
+}
+
+#[tokio::test]
+async fn metrics_go_to_a_collector_that_the_environment_names() {
+    let (arrived, mut arrives) = mpsc::channel(100);
+    let collector = axum::Router::new().fallback(move |body: axum::body::Bytes| {
+        let arrived = arrived.clone();
+        async move {
+            let _ = arrived.try_send(body); // a full channel has enough to look at
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, collector).into_future());
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+    ];
+    let operator = telling(&Server::default(), &variables).await;
+    let told = async {
+        while let Some(body) = arrives.recv().await {
+            let holds = |name: &[u8]| body.windows(name.len()).any(|part| part == name);
+            if holds(b"linnet_operator_leader") && holds(b"linnet_operator_reconciles_total") {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), told).await.unwrap();
+    operator.stop.send(()).unwrap();
+    operator.task.await.unwrap();
 }

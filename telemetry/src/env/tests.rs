@@ -58,6 +58,7 @@ fn the_protocol_follows_the_port_unless_it_is_named() {
     let json = [("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")];
     let settings = settings(Some("http://c:4318"), &json);
     assert!(settings.complaints[0].contains("http/json"));
+    assert_eq!(settings.complaints.len(), 1, "said once");
 }
 
 #[test]
