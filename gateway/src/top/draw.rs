@@ -83,7 +83,8 @@ fn draw_gateways(frame: &mut Frame<'_>, area: Rect, gateways: &[Line]) {
     let header = [
         "gateway", "state", "conns", "in/s", "out/s", "bytes/s", "p50", "p99", "slow", "memory",
     ];
-    let wide = [Constraint::Fill(2), Constraint::Fill(1)];
+    // Why one can't be asked is longer than any name.
+    let wide = [Constraint::Fill(1), Constraint::Fill(2)];
     let widths = wide.into_iter().chain([Constraint::Length(10); 8]);
     let table = Table::new(rows, widths).header(Row::new(header).bold());
     let block = Block::bordered().title(" linnet: q ends ");

@@ -25,23 +25,32 @@ pub(super) struct Answer {
     pub(super) top: Value,
 }
 
-/// The gateways behind names: a headless Service has an address for each.
-///
-/// # Errors
-/// When a name is not known.
-pub(super) fn resolve(names: &[String]) -> io::Result<Vec<SocketAddr>> {
-    let mut all = Vec::new();
+/// Who is behind names.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    /// Gateways: a headless Service has an address for each.
+    pub(super) gateways: Vec<SocketAddr>,
+    /// Names that are not known now, each with what was said of it.
+    pub(super) unknown: Vec<(String, String)>,
+}
+
+/// Looks names up.
+pub(super) fn resolve(names: &[String]) -> Resolved {
+    let mut all = Resolved::default();
     for name in names {
         let named = name.strip_prefix("http://").unwrap_or(name);
         let named = named.trim_end_matches('/');
-        let addresses = named.to_socket_addrs().map_err(|error| {
-            io::Error::new(error.kind(), format!("{name}: {error}; expected HOST:PORT"))
-        })?;
-        all.extend(addresses);
+        match named.to_socket_addrs() {
+            Ok(addresses) => all.gateways.extend(addresses),
+            Err(error) => {
+                let why = format!("{error}; expected HOST:PORT");
+                all.unknown.push((name.clone(), why));
+            }
+        }
     }
-    all.sort();
-    all.dedup();
-    Ok(all)
+    all.gateways.sort();
+    all.gateways.dedup();
+    all
 }
 
 /// Asks one gateway.

@@ -88,6 +88,17 @@ impl Picture {
         picture.slow.truncate(most);
         picture
     }
+
+    /// The same with names that nobody is behind, each with why.
+    pub(super) fn with_unknown(mut self, names: Vec<(String, String)>) -> Self {
+        let lines = names.into_iter().map(|(name, state)| Line {
+            name,
+            state,
+            ..Line::default()
+        });
+        self.gateways.extend(lines);
+        self
+    }
 }
 
 fn line(before: Option<&Answer>, now: &Answer) -> Line {

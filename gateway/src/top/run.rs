@@ -9,7 +9,7 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 
 use super::draw::draw;
-use super::fetch::{ask, resolve};
+use super::fetch::{Resolved, ask, resolve};
 use super::picture::{Answers, Picture};
 
 /// The size of a picture where there is no terminal.
@@ -31,7 +31,7 @@ pub struct Options {
 /// Shows gateways until `q`.
 ///
 /// # Errors
-/// When a name is not known, or the terminal can't be used.
+/// When the terminal can't be used, or one picture is asked for and no name is known.
 pub fn run(options: &Options) -> io::Result<()> {
     if options.once || !io::stdout().is_terminal() {
         return print_one(options);
@@ -45,10 +45,14 @@ pub fn run(options: &Options) -> io::Result<()> {
 }
 
 fn print_one(options: &Options) -> io::Result<()> {
-    let gateways = resolve(&options.gateways)?;
+    let Resolved { gateways, unknown } = resolve(&options.gateways);
+    if let (true, Some((name, why))) = (gateways.is_empty(), unknown.first()) {
+        return Err(io::Error::other(format!("{name}: {why}")));
+    }
     let before = look(&gateways, options.most);
     std::thread::sleep(options.every);
-    let picture = Picture::between(&before, &look(&gateways, options.most), options.most);
+    let now = look(&gateways, options.most);
+    let picture = Picture::between(&before, &now, options.most).with_unknown(unknown);
     let backend = TestBackend::new(PAGE.0, PAGE.1);
     let mut terminal = Terminal::new(backend).map_err(io::Error::other)?;
     terminal
@@ -68,11 +72,7 @@ fn print_one(options: &Options) -> io::Result<()> {
 fn show(options: &Options, mut draw: impl FnMut(&Picture) -> io::Result<()>) -> io::Result<()> {
     let mut before = Answers::new();
     loop {
-        // Anew each time: gateways of a channel come and go.
-        let gateways = resolve(&options.gateways)?;
-        let now = look(&gateways, options.most);
-        draw(&Picture::between(&before, &now, options.most))?;
-        before = now;
+        draw(&next(options, &mut before))?;
         let until = Instant::now() + options.every;
         while let Some(rest) = until.checked_duration_since(Instant::now()) {
             if event::poll(rest)? && is_end(&event::read()?) {
@@ -80,6 +80,16 @@ fn show(options: &Options, mut draw: impl FnMut(&Picture) -> io::Result<()>) -> 
             }
         }
     }
+}
+
+/// Looks once more, and tells what happened since `before`, which this look becomes.
+fn next(options: &Options, before: &mut Answers) -> Picture {
+    // Anew each time: gateways of a channel come and go, and so does who knows their names.
+    let Resolved { gateways, unknown } = resolve(&options.gateways);
+    let now = look(&gateways, options.most);
+    let picture = Picture::between(before, &now, options.most).with_unknown(unknown);
+    *before = now;
+    picture
 }
 
 fn look(gateways: &[SocketAddr], most: usize) -> Answers {
@@ -107,4 +117,37 @@ fn is_end(event: &Event) -> bool {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
         || (control && key.code == KeyCode::Char('c'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_known_is_shown_beside_the_others_and_ends_nothing() {
+        // Bound and given back: nobody answers there.
+        let away = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let away = away.unwrap().to_string();
+        let options = Options {
+            gateways: vec!["chat-pods".into(), away.clone()],
+            every: Duration::ZERO,
+            most: 5,
+            once: false,
+        };
+        let mut before = Answers::new();
+        for _ in 0..2 {
+            let lines = next(&options, &mut before).gateways;
+            assert_eq!((lines[0].name.as_str(), lines.len()), (away.as_str(), 2));
+            assert_eq!(lines[1].name, "chat-pods");
+            assert!(lines[1].state.contains("expected HOST:PORT"), "{lines:?}");
+        }
+        let unknown = Options {
+            gateways: vec!["chat-pods".into()],
+            ..options
+        };
+        let error = print_one(&unknown).unwrap_err().to_string();
+        assert!(error.starts_with("chat-pods: "), "{error}");
+    }
 }
