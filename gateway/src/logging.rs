@@ -1,5 +1,7 @@
 //! Log lines: where they go, their form, and how many of them.
 
+pub mod pace;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::layer::SubscriberExt;

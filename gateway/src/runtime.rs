@@ -19,8 +19,8 @@ use crate::hub::{self, HubHandle};
 use crate::metrics::HubMetrics;
 use crate::transport::shard::Shards;
 use crate::transport::shard::backlog::QueueMemory;
-use crate::transport::shard::event_loop::{Shard, Thread};
 use crate::transport::shard::outlet::ShardOutlet;
+use crate::transport::shard::state::{Shard, Thread};
 
 /// Revocations that wait to be shared.
 const REVOKE_JOBS: usize = 64;

@@ -1,20 +1,14 @@
 //! What a gateway tells a collector: the life of a connection, the way of a message, and nothing that is secret.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use linnet_tests::collector::{Manner, Seen};
+use linnet_tests::collector::{GRPC, SOON, Seen};
 use linnet_tests::prelude::*;
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-const DROPPED: &str = "linnet_telemetry_spans_dropped_total";
 
-/// A span is sent at once, or a test would wait for the usual 5 s.
-const SOON: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "50");
-const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-
-/// A channel that traces so many of a million connections.
-fn traced(endpoint: &str, rate: u32) -> Manifest {
-    let telemetry = json!({"otlpEndpoint": endpoint, "samplingRatePerMillion": rate});
-    Manifest::unhurried().spec(json!({ "telemetry": telemetry }))
+/// A channel that traces all connections.
+fn traced(endpoint: &str) -> Manifest {
+    Manifest::unhurried().traced(endpoint, 1_000_000)
 }
 
 fn trusting(manifest: Manifest) -> Manifest {
@@ -47,7 +41,7 @@ fn publish(room: &str) -> Value {
 fn a_connection_s_life_is_readable_from_its_trace() {
     scenario(60, async {
         let collector = Collector::start().await;
-        let gateway = start(&traced(&collector.over_http(), 1_000_000)).await;
+        let gateway = start(&traced(&collector.over_http())).await;
         let mut client = gateway.client().await;
         let id = client.id();
         client.subscribe("lobby").await;
@@ -88,6 +82,11 @@ fn a_connection_s_life_is_readable_from_its_trace() {
         assert_eq!(close.attribute("linnet.close.reason"), "client");
         assert_eq!(close.attribute("linnet.connection.messages_received"), "1");
         assert_eq!(close.attribute("linnet.connection.messages_delivered"), "1");
+        let sent = close.attribute("linnet.connection.bytes_sent");
+        assert!(
+            sent.parse::<u64>().unwrap() > 300,
+            "greeting and acks too: {sent}"
+        );
     });
 }
 
@@ -95,7 +94,7 @@ fn a_connection_s_life_is_readable_from_its_trace() {
 fn a_publish_of_a_trusted_client_lives_in_the_client_s_trace_and_links_the_connection() {
     scenario(60, async {
         let collector = Collector::start().await;
-        let manifest = trusting(traced(&collector.over_grpc(), 1_000_000));
+        let manifest = trusting(traced(&collector.over_grpc()));
         let gateway = Gateway::start_in(&manifest, &[], &[SOON, GRPC]).await;
         let mut client = gateway.client().await;
         client.ack(publish("lobby")).await;
@@ -117,7 +116,7 @@ fn a_trusted_handshake_is_part_of_the_client_s_trace_and_another_s_is_linked() {
     scenario(60, async {
         let collector = Collector::start().await;
         let header = format!("traceparent: {CALLER}\r\n");
-        let manifest = traced(&collector.over_http(), 1_000_000);
+        let manifest = traced(&collector.over_http());
         let gateway = start(&manifest).await;
         let mut raw = Raw::tcp(gateway.public).await;
         assert_eq!(raw.upgrade("/ws", &header).await.status, 101);
@@ -134,167 +133,34 @@ fn a_trusted_handshake_is_part_of_the_client_s_trace_and_another_s_is_linked() {
 }
 
 #[test]
-fn a_refused_handshake_tells_why() {
+fn what_a_publisher_asked_to_be_left_out_of_is_not_counted_as_delivered_to_it() {
     scenario(60, async {
         let collector = Collector::start().await;
-        let gateway = start(&traced(&collector.over_http(), 1_000_000)).await;
-        let mut raw = Raw::tcp(gateway.public).await;
-        let answer = raw
-            .upgrade("/ws", "Authorization: Bearer expired.or.not\r\n")
-            .await;
-        assert_eq!(answer.status, 401, "{answer:?}");
-        let refused = collector.span("connection", |_| true).await;
-        assert_eq!(refused.attribute("error.type"), "invalid_token");
-        assert_eq!(refused.attribute("http.response.status_code"), "401");
-        assert_eq!(refused.span.status.as_ref().unwrap().code, 2);
-    });
-}
-
-#[test]
-fn drain_and_a_lost_socket_tell_of_themselves_in_the_close() {
-    scenario(60, async {
-        let collector = Collector::start().await;
-        let manifest = traced(&collector.over_http(), 1_000_000);
-        let mut gateway = Gateway::start_in(&manifest, &["--drain", "0"], &[SOON]).await;
-        let lost = gateway.client().await;
-        let mut drained = gateway.client().await;
-        lost.cut();
-        let reason = |reason: &'static str| {
-            move |seen: &Seen| seen.attribute("linnet.close.reason") == reason
-        };
-        collector.span("close", reason("lost")).await;
-        gateway.signal("TERM");
-        assert_eq!(drained.closed().await.0, 1012);
-        let close = collector.span("close", reason("draining")).await;
-        assert!(close.span.status.is_none(), "no failure: {close:?}");
-        gateway.exit(20).await;
-    });
-}
-
-#[test]
-fn an_untraced_connection_that_an_error_closes_tells_of_that_alone() {
-    scenario(60, async {
-        let collector = Collector::start().await;
-        let gateway = start(&traced(&collector.over_http(), 0)).await;
-        let mut well = gateway.client().await;
-        well.subscribe("lobby").await;
-        well.ack(publish("lobby")).await;
-        well.close().await;
-        let mut faulty = Raw::upgraded(gateway.public, "").await;
-        faulty.send(&linnet_tests::raw::frame(0x82, b"\x01")).await;
-        let close = collector.span("close", |_| true).await;
-        assert_eq!(close.attribute("error.type"), "bad_request");
-        assert_eq!(close.attribute("linnet.close.code"), "1003");
-        assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
-    });
-}
-
-#[test]
-fn sampling_changes_on_a_running_gateway_and_the_environment_holds_before_the_manifest() {
-    scenario(60, async {
-        let collector = Collector::start().await;
-        let gateway = start(&traced(&collector.over_http(), 0)).await;
-        gateway.client().await.close().await;
-        gateway
-            .reconfigure(&traced(&collector.over_http(), 1_000_000))
-            .await;
-        let mut second = gateway.client().await;
-        let id = second.id();
-        second.settle().await;
-        collector.awaited("connection", 1).await;
-        let all = collector.named("connection");
-        assert_eq!(all.len(), 1);
-        assert_eq!(all[0].attribute("linnet.connection.id"), id);
-
-        let other = Collector::start().await;
-        let (endpoint, headers) = (other.over_http(), "api-key=%61bc");
-        let variables = [
-            SOON,
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
-            ("OTEL_EXPORTER_OTLP_HEADERS", headers),
-            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
-            ("OTEL_TRACES_SAMPLER", "always_on"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "team=chat"),
-            ("OTEL_SERVICE_NAME", "talk"),
-        ];
-        let manifest = traced(&collector.over_http(), 0);
-        let gateway = Gateway::start_in(&manifest, &[], &variables).await;
-        gateway.client().await.settle().await;
-        let connection = other.span("connection", |_| true).await;
-        assert_eq!(connection.process("service.name"), "talk");
-        assert_eq!(connection.process("team"), "chat");
-        assert_eq!(other.header("api-key").as_deref(), Some("abc"));
-        assert_eq!(other.header("content-encoding").as_deref(), Some("gzip"));
-    });
-}
-
-#[test]
-fn a_collector_that_is_silent_lying_busy_or_away_delays_nobody_and_what_it_misses_is_counted() {
-    scenario(120, async {
-        for manner in [
-            Some(Manner::Silent),
-            Some(Manner::Lying),
-            Some(Manner::Busy),
-            None,
-        ] {
-            let collector = Collector::mannered(manner.unwrap_or(Manner::Well)).await;
-            let endpoint = match manner {
-                Some(_) => collector.over_grpc(),
-                None => format!("http://127.0.0.1:{}", linnet_tests::ports::lasting()),
-            };
-            let variables = [
-                SOON,
-                GRPC,
-                ("OTEL_BSP_MAX_QUEUE_SIZE", "8"),
-                ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
-            ];
-            let manifest = traced(&endpoint, 1_000_000);
-            let gateway = Gateway::start_in(&manifest, &[], &variables).await;
-            let mut client = gateway.client().await;
-            client.subscribe("lobby").await;
-            for _ in 0..100 {
-                client.ack(publish("lobby")).await;
-                client.next_of("message").await;
-            }
-            if manner.is_some() {
-                collector.is_asked().await;
-            }
-            gateway.metric_reaches(DROPPED, 50.0).await;
+        let gateway = start(&traced(&collector.over_http())).await;
+        let (mut ann, mut bob) = (gateway.client().await, gateway.client().await);
+        ann.subscribe("lobby").await;
+        bob.subscribe("lobby").await;
+        let quiet = json!({"type": "publish", "room": "lobby", "data": 1, "echo": false});
+        ann.ack(quiet).await;
+        bob.next_of("message").await;
+        let fan_out = collector.span("fan-out", |_| true).await;
+        assert_eq!(fan_out.attribute("linnet.fan_out.connections"), "1");
+        bob.publish("lobby", json!(2)).await;
+        assert_eq!(ann.next_of("message").await["data"], 2);
+        bob.next_of("message").await;
+        let ids = [ann.id(), bob.id()];
+        ann.close().await;
+        bob.close().await;
+        for (id, delivered) in ids.iter().zip(["1", "2"]) {
+            let of = |seen: &Seen| seen.attribute("linnet.connection.id") == *id;
+            let close = collector.span("close", of).await;
+            let attribute = "linnet.connection.messages_delivered";
+            assert_eq!(close.attribute(attribute), delivered, "{close:?}");
         }
-    });
-}
-
-#[test]
-fn connections_that_come_and_go_leave_a_bounded_number_of_spans_and_no_memory_behind() {
-    const ROUND: usize = 250;
-    scenario(240, async {
-        let collector = Collector::start().await;
-        let manifest = traced(&collector.over_http(), 1_000_000);
-        let variables = [SOON, ("OTEL_BSP_MAX_QUEUE_SIZE", "100000")];
-        let gateway = Gateway::start_in(&manifest, &[], &variables).await;
-        // A minute in full, seconds where everything else is tested as well.
-        let rounds = if std::env::var_os("LINNET_FULL").is_some() {
-            120
-        } else {
-            8
-        };
-        let mut settled = 0;
-        for round in 1..=rounds {
-            for _ in 0..ROUND {
-                gateway.client().await.close().await;
-            }
-            collector.awaited("close", round * ROUND).await;
-            if round == rounds / 2 {
-                settled = gateway.rss();
-            }
-        }
-        let connections = rounds * ROUND;
-        assert_eq!(collector.named("connection").len(), connections);
-        assert_eq!(collector.named("close").len(), connections);
-        assert_eq!(collector.spans().len(), 2 * connections);
-        assert_eq!(gateway.metric(DROPPED).await, 0.0);
-        let grown = gateway.rss().saturating_sub(settled);
-        assert!(grown < 8 << 20, "{grown} bytes more after the second half");
+        let delivered = gateway.metric("linnet_messages_delivered_total").await;
+        assert_eq!(delivered, 3.0);
+        let timed = gateway.metric("linnet_delivery_latency_seconds_count");
+        assert_eq!(timed.await, 3.0);
     });
 }
 
@@ -302,7 +168,7 @@ fn connections_that_come_and_go_leave_a_bounded_number_of_spans_and_no_memory_be
 fn metrics_go_to_the_collector_as_well_and_latency_bears_its_trace() {
     scenario(60, async {
         let collector = Collector::start().await;
-        let manifest = traced(&collector.over_grpc(), 1_000_000);
+        let manifest = traced(&collector.over_grpc());
         let often = ("OTEL_METRIC_EXPORT_INTERVAL", "100");
         let gateway = Gateway::start_in(&manifest, &[], &[SOON, GRPC, often]).await;
         let mut client = gateway.client().await;
@@ -326,8 +192,8 @@ fn tokens_and_payloads_are_in_no_span_metric_or_log_line() {
     scenario(60, async {
         let collector = Collector::start().await;
         let often = ("OTEL_METRIC_EXPORT_INTERVAL", "50");
-        let manifest = traced(&collector.over_http(), 1_000_000)
-            .spec(json!({"telemetry": {"logLevel": "trace"}}));
+        let manifest =
+            traced(&collector.over_http()).spec(json!({"telemetry": {"logLevel": "trace"}}));
         let gateway = Gateway::start_in(&manifest, &[], &[SOON, often]).await;
         for headers in [
             format!("Authorization: Bearer {TOKEN}\r\n"),

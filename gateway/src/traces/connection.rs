@@ -146,9 +146,13 @@ impl ConnectionTrace {
         self.totals.messages_in += 1;
     }
 
-    /// Messages of a room were written.
-    pub fn delivered(&mut self, messages: u64, bytes: usize) {
+    /// So many messages were written to it, or wait for it.
+    pub fn delivered(&mut self, messages: u64) {
         self.totals.messages_out += messages;
+    }
+
+    /// The socket took so many bytes.
+    pub fn wrote(&mut self, bytes: usize) {
         self.totals.bytes_out += bytes as u64;
     }
 

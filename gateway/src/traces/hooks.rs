@@ -103,10 +103,15 @@ pub fn closed(connection: &mut Connection, code: u16, end: End) {
     }
 }
 
-/// A handshake was refused.
-pub fn handshake_refused(telemetry: Telemetry, peer: IpAddr, reason: &'static str, status: u16) {
+/// A handshake was refused. Gives its place in a trace, where that is recorded.
+pub fn handshake_refused(
+    telemetry: Telemetry,
+    peer: IpAddr,
+    reason: &'static str,
+    status: u16,
+) -> Option<Context> {
     if !queue::is_on() || !context::chance(rate(telemetry)) {
-        return;
+        return None;
     }
     let context = Context::new_trace(true);
     let span = Span::ended("connection", Kind::Server, context, span::now())
@@ -115,4 +120,5 @@ pub fn handshake_refused(telemetry: Telemetry, peer: IpAddr, reason: &'static st
         .with("http.response.status_code", status)
         .failed(reason);
     emit(span);
+    Some(context)
 }

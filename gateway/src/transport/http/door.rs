@@ -2,23 +2,22 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use mio::net::TcpListener;
 
 use super::caller::Newcomer;
 use super::public::Public;
+use crate::logging::pace::SharedPace;
 use crate::transport::shard::accepting::{Door, Knock};
 
-/// Between two complaints about files or memory that ran out.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+/// The pace of lines about files or memory that ran out.
+static COMPLAINTS: SharedPace = SharedPace::new();
 
 /// The public port's listener.
 pub(super) struct PublicDoor {
     listener: TcpListener,
     public: Arc<Public>,
-    complained: Mutex<Option<Instant>>,
 }
 
 impl PublicDoor {
@@ -27,18 +26,6 @@ impl PublicDoor {
         Self {
             listener: TcpListener::from_std(listener),
             public,
-            complained: Mutex::default(),
-        }
-    }
-
-    fn complain(&self, error: &io::Error) {
-        let mut last = self
-            .complained
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|at| at.elapsed() > COMPLAIN_EVERY) {
-            tracing::warn!(%error, "connections can't be accepted");
-            *last = Some(Instant::now());
         }
     }
 }
@@ -65,7 +52,9 @@ impl Door for PublicDoor {
                 // The client was gone before it was accepted.
                 Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
-                    self.complain(&error);
+                    if let Some(count) = COMPLAINTS.due() {
+                        tracing::warn!(%error, count, "connections can't be accepted");
+                    }
                     Knock::Failed
                 }
             };

@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::logging::pace::Pace;
 use crate::metrics::Counter;
 
 /// Why a handshake was refused. A fixed set, so that it can be a metric's label.
@@ -115,21 +116,11 @@ impl Reason {
     }
 }
 
-/// At most one log line a reason in this time; floods are what metrics are for.
-const LOG_EVERY: Duration = Duration::from_secs(10);
-
 /// Counters of refusals, and the pace of log lines about them.
 #[derive(Debug, Default)]
 pub struct HttpMetrics {
     refused: [Counter; Reason::ALL.len()],
-    logged: Mutex<[Option<Logged>; Reason::ALL.len()]>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Logged {
-    at: Instant,
-    /// The counter's value then.
-    count: u64,
+    lines: Mutex<[Pace; Reason::ALL.len()]>,
 }
 
 impl HttpMetrics {
@@ -143,19 +134,15 @@ impl HttpMetrics {
     pub(super) fn refuse(&self, reason: Reason, now: Instant) -> Option<u64> {
         let index = reason as usize;
         self.refused[index].add_shared(1);
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = logged[index];
-        if before.is_some_and(|last| now.saturating_duration_since(last.at) < LOG_EVERY) {
-            return None;
-        }
-        let count = self.refused[index].get();
-        logged[index] = Some(Logged { at: now, count });
-        Some(count - before.map_or(0, |last| last.count))
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines[index].due(1, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -188,22 +188,23 @@ impl Public {
 
     /// Counts a refusal, logs it now and then, and gives its answer.
     pub(super) fn refuse(&self, client: IpAddr, refusal: Refusal) -> Response<Body> {
+        let trace = traces::handshake_refused(
+            self.policy().channel.telemetry,
+            client,
+            refusal.word(),
+            refusal.status().as_u16(),
+        );
         if let Some(count) = self.metrics.refuse(refusal.reason, Instant::now()) {
             tracing::info!(
                 reason = refusal.reason.as_str(),
                 status = refusal.status().as_u16(),
                 %client,
+                trace_id = trace.map(|trace| trace.trace_id()),
                 count,
                 "handshake refused: {}",
                 refusal.body()
             );
         }
-        traces::handshake_refused(
-            self.policy().channel.telemetry,
-            client,
-            refusal.reason.as_str(),
-            refusal.status().as_u16(),
-        );
         refusal.into_response()
     }
 

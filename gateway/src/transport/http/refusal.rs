@@ -18,6 +18,8 @@ use crate::transport::websocket::handshake::Refused;
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) reason: Reason,
+    /// The reason, or a narrower word for it.
+    word: &'static str,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// For the client's developer; never a secret.
@@ -28,6 +30,7 @@ impl Refusal {
     fn new(reason: Reason, status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
         Self {
             reason,
+            word: reason.as_str(),
             status,
             headers: Vec::new(),
             body: body.into(),
@@ -106,13 +109,11 @@ impl Refusal {
             let body = "keys_unavailable: the keys to check the token with can't be had now: try again later";
             return Self::unavailable(Reason::NoKeys, body, rand::random_range(1..=3));
         }
-        let body = format!(
-            "{}: the token is not accepted: {error}",
-            error.code().as_str()
-        );
+        let word = error.code().as_str();
+        let body = format!("{word}: the token is not accepted: {error}");
         let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
-        Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body)
-            .with(WWW_AUTHENTICATE, challenge)
+        let refusal = Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body);
+        Self { word, ..refusal }.with(WWW_AUTHENTICATE, challenge)
     }
 
     /// No token came, and the protocol has no other way to send one (RFC 6750 §3).
@@ -126,6 +127,11 @@ impl Refusal {
     /// A request that is right but for what HTTP makes of it.
     pub(super) fn not_upgradable(body: &'static str) -> Self {
         Self::new(Reason::Upgrade, StatusCode::BAD_REQUEST, body)
+    }
+
+    /// Why, in a word that a client knows where there is one.
+    pub(super) fn word(&self) -> &'static str {
+        self.word
     }
 
     pub(super) fn status(&self) -> StatusCode {

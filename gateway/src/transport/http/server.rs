@@ -20,6 +20,7 @@ use super::public::Public;
 use super::rewind::Rewind;
 use super::slots::Slot;
 use super::upgrade::Agreed;
+use crate::logging::pace::SharedPace;
 use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::handle::NewConnection;
 
@@ -118,7 +119,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                 }
             });
         }
-        Err(error) => tracing::warn!(%error, %peer, "a socket can't be watched"),
+        Err(error) => complain(&error, peer, "a socket can't be watched"),
     }
 }
 
@@ -193,15 +194,19 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Sl
     drop(slot);
 }
 
+fn complain(error: &io::Error, peer: SocketAddr, what: &str) {
+    static LINES: SharedPace = SharedPace::new();
+    if let Some(count) = LINES.due() {
+        tracing::warn!(%error, %peer, count, "{what}");
+    }
+}
+
 /// Gives the bare socket to a shard, with what the client has sent `early`: a copy, as the parser's buffer has 8 KiB that
 /// it would hold on to.
 fn adopt(public: &Public, stream: TcpStream, early: Vec<u8>, peer: SocketAddr, agreed: Agreed) {
     let stream = match stream.into_std() {
         Ok(stream) => stream,
-        Err(error) => {
-            tracing::warn!(%error, %peer, "a socket could not be handed over");
-            return;
-        }
+        Err(error) => return complain(&error, peer, "a socket could not be handed over"),
     };
     let Agreed { opening, place } = agreed;
     public.home.adopt(NewConnection {

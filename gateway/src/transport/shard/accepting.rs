@@ -13,8 +13,8 @@ use mio::Token;
 use rustix::event::epoll;
 
 use super::arrival::Caller;
-use super::event_loop::Shard;
 use super::handle::Peers;
+use super::state::Shard;
 
 /// The listener's token.
 pub(super) const DOOR: Token = Token(usize::MAX - 1);

@@ -7,8 +7,9 @@ use std::net::TcpStream;
 
 use mio::{Interest, Token};
 
-use super::event_loop::Shard;
 use super::handle::Opening;
+use super::state::Shard;
+use crate::logging::pace::SharedPace;
 
 /// Bit that tells the token and the timer entry of an arrival from a connection's.
 const ARRIVAL: u32 = 1 << 31;
@@ -82,7 +83,10 @@ impl Shard {
         let token = Token((slot | ARRIVAL) as usize);
         let registry = self.poll.registry();
         if let Err(error) = registry.register(&mut arrival.socket, token, interest) {
-            tracing::warn!(%error, "a socket cannot be watched; it is dropped");
+            static LINES: SharedPace = SharedPace::new();
+            if let Some(count) = LINES.due() {
+                tracing::warn!(%error, count, "a socket cannot be watched; it is dropped");
+            }
             return self.left();
         }
         self.arrivals.insert(arrival);

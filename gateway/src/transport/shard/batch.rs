@@ -95,17 +95,17 @@ impl Batch {
         })
     }
 
-    /// Appends the frames of the messages that a connection did not ask to be left out of.
+    /// Appends the frames of the messages that a connection did not ask to be left out of; gives how many.
     pub fn encode_without(
         &self,
         connection: ConnectionId,
         encoding: Encoding,
         deflater: &mut Deflater,
         out: &mut Vec<u8>,
-    ) {
+    ) -> u64 {
         self.encode(encoding, deflater, out, |message| {
             message.skip != Some(connection)
-        });
+        })
     }
 
     fn encode(
@@ -114,14 +114,17 @@ impl Batch {
         deflater: &mut Deflater,
         out: &mut Vec<u8>,
         wanted: impl Fn(&Message) -> bool,
-    ) {
+    ) -> u64 {
         let mut writer = FrameWriter {
             out,
             window: encoding.window,
             deflater,
         };
+        let mut count = 0;
         for message in self.messages.iter().filter(|message| wanted(message)) {
             encoding.protocol().encode_message(message, &mut writer);
+            count += 1;
         }
+        count
     }
 }

@@ -11,8 +11,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
-use super::event_loop::{Look, Shard};
+use super::event_loop::Look;
 use super::handle::Bell;
+use super::state::Shard;
 
 /// Sockets, and as many commands, that a turn takes here: beyond about as long as a slice of a fan-out the broker's tasks
 /// must not wait, or live messages would stand behind all of a crowd that comes at once.

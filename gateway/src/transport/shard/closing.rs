@@ -1,9 +1,12 @@
 //! How connections end: closed by us with a reason, by the client, or lost.
 
+use std::time::Instant;
+
 use super::connection::State;
-use super::event_loop::Shard;
 use super::rooms::Item;
+use super::state::Shard;
 use crate::hub::{Address, CommandKind};
+use crate::logging::pace::Pace;
 use crate::names::RoomName;
 use crate::protocol::ErrorCode;
 use crate::traces::{self, End};
@@ -11,6 +14,25 @@ use crate::transport::websocket::frame::{self, Opcode};
 
 /// How long a close may take, in ticks.
 const CLOSE_TICKS: u32 = 10;
+
+/// Log lines about connections that end for one error, in ten seconds and for each shard.
+const LINES: u32 = 10;
+
+/// The pace of log lines about connections that the gateway closes: for each error, and for a broken protocol.
+#[derive(Debug)]
+pub(super) struct CloseLines([Pace; ErrorCode::ALL.len() + 1]);
+
+impl CloseLines {
+    pub(super) fn new() -> Self {
+        Self([Pace::new(); ErrorCode::ALL.len() + 1])
+    }
+
+    /// How many closes a line now would stand for, if it is time for one.
+    fn due(&mut self, error: Option<ErrorCode>) -> Option<u64> {
+        let kind = error.map_or(ErrorCode::ALL.len(), |error| error as usize);
+        self.0[kind].due(LINES, Instant::now())
+    }
+}
 
 impl Shard {
     /// Ends a connection with a reason.
@@ -40,13 +62,7 @@ impl Shard {
         }
         // The trace of one that the client has closed has told of that.
         let told = matches!(connection.state, State::Detaching { .. });
-        let trace_id = connection.trace.as_ref().map(|trace| trace.trace_id());
-        let connection_id = connection.session.connection();
-        let user_id = connection
-            .session
-            .user()
-            .map(|user| user.as_str().to_owned());
-        tracing::info!(%connection_id, user_id, trace_id, code, reason, "connection closed by the gateway");
+        self.log_close(slot, code, reason, error);
         if let Some(connection) = self.connections.get_mut(slot as usize)
             && !told
         {
@@ -81,6 +97,25 @@ impl Shard {
         self.schedule(slot);
     }
 
+    /// Says that the gateway closes a connection: of many that end for one error some lines, and `debug` shows the rest.
+    fn log_close(&mut self, slot: u32, code: u16, reason: &str, error: Option<ErrorCode>) {
+        let due = self.close_lines.due(error);
+        let Some(connection) = self.connections.get(slot as usize) else {
+            return;
+        };
+        let connection_id = connection.session.connection();
+        let user_id = connection.session.user().map(|user| user.as_str());
+        let trace_id = connection.trace_id();
+        match due {
+            Some(count) => {
+                tracing::info!(%connection_id, user_id, trace_id, code, reason, count, "connection closed by the gateway");
+            }
+            None => {
+                tracing::debug!(%connection_id, user_id, trace_id, code, reason, "connection closed by the gateway");
+            }
+        }
+    }
+
     /// The client has sent a close frame: what it had asked for before reaches it first.
     pub(super) fn closed_by_client(&mut self, slot: u32, code: Option<u16>) {
         let until = self.wheel.now() + CLOSE_TICKS;
@@ -96,7 +131,7 @@ impl Shard {
                     code: code.unwrap_or(0),
                 };
                 let connection_id = connection.session.connection();
-                tracing::debug!(%connection_id, code, "connection closed by the client");
+                tracing::debug!(%connection_id, trace_id = connection.trace_id(), code, "connection closed by the client");
                 traces::closed(connection, code.unwrap_or(1005), End::Client);
                 self.leave_all(slot, true);
                 self.schedule(slot);
@@ -119,7 +154,7 @@ impl Shard {
         };
         if !matches!(connection.state, State::Closing { .. }) {
             let connection_id = connection.session.connection();
-            tracing::debug!(%connection_id, "connection lost");
+            tracing::debug!(%connection_id, trace_id = connection.trace_id(), "connection lost");
             traces::closed(connection, 1006, End::Lost);
         }
         self.leave_all(slot, false);

@@ -82,6 +82,11 @@ pub enum State {
 }
 
 impl Connection {
+    /// The id of its trace, for log lines, where it is recorded.
+    pub fn trace_id(&self) -> Option<String> {
+        self.trace.as_ref().map(|trace| trace.trace_id())
+    }
+
     /// Whether frames are still sent to it.
     pub fn receives(&self) -> bool {
         matches!(self.state, State::Open | State::Detaching { .. })

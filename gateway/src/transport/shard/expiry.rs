@@ -1,7 +1,7 @@
 //! The end of a token's time: announced, so that the client can refresh it, and then it closes the connection.
 
 use super::connection::Connection;
-use super::event_loop::Shard;
+use super::state::Shard;
 use super::wheel::TICK;
 use crate::auth::tokens::unix_seconds;
 use crate::protocol::{ErrorCode, Reply};

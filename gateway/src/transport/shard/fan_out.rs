@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::backlog::Chunk;
 use super::batch::Batch;
 use super::encoding::Encoding;
-use super::event_loop::Shard;
 use super::rooms::{Item, Room};
+use super::state::Shard;
 use crate::names::ConnectionId;
 use crate::transport::websocket::deflate::Deflater;
 
@@ -163,7 +163,7 @@ impl Shard {
             return true;
         };
         let (now, memory) = (self.wheel.now(), &self.memory);
-        let (mut delivered, mut bytes) = (0, 0);
+        let (mut connections, mut messages, mut bytes) = (0, 0, 0);
         while fan_out.cursor < room.members.len() && !slice.is_over() {
             let slot = room.members[fan_out.cursor].slot;
             fan_out.cursor += 1;
@@ -174,43 +174,46 @@ impl Shard {
             if !connection.receives() {
                 continue;
             }
-            if fan_out.skips.is_empty() || !fan_out.skips.contains(&connection.session.connection())
+            let (written, taken) = if fan_out.skips.is_empty()
+                || !fan_out.skips.contains(&connection.session.connection())
             {
                 let joined = |bytes| Chunk::new(bytes, memory.clone());
-                let messages = fan_out.messages;
+                let written = fan_out.messages;
                 let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
-                let taken = connection.write(frames, now);
-                bytes += taken;
-                if let Some(trace) = &mut connection.trace {
-                    trace.delivered(messages, taken);
-                }
+                (written, connection.write(frames, now))
             } else {
-                let mut own = Vec::new();
-                for batch in &fan_out.batches {
-                    let id = connection.session.connection();
-                    batch.encode_without(id, connection.encoding, &mut self.deflater, &mut own);
+                let (id, mut own) = (connection.session.connection(), Vec::new());
+                let batches = fan_out.batches.iter().map(|batch| {
+                    batch.encode_without(id, connection.encoding, &mut self.deflater, &mut own)
+                });
+                let written: u64 = batches.sum();
+                if written == 0 {
+                    continue;
                 }
-                if !own.is_empty() {
-                    bytes += connection.write_private(&own, memory, now);
-                }
+                (written, connection.write_private(&own, memory, now))
+            };
+            if let Some(trace) = &mut connection.trace {
+                trace.delivered(written);
+                trace.wrote(taken);
             }
-            delivered += 1;
+            connections += 1;
+            messages += written;
+            bytes += taken;
             if connection.backlog.is_some() || !connection.receives() {
                 self.troubled.push(slot);
             }
         }
-        let messages = fan_out.messages;
         for span in fan_out.batches.iter().filter_map(|batch| batch.span()) {
             let latency = fan_out.received.elapsed();
-            span.delivered(delivered);
+            span.delivered(connections);
             self.metrics.delivery.exemplify(latency, span.trace());
         }
         let done = fan_out.cursor >= room.members.len();
-        self.metrics.messages_out.add(delivered * messages);
+        self.metrics.messages_out.add(messages);
         self.metrics.bytes_out.add(bytes as u64);
         self.metrics
             .delivery
-            .observe(fan_out.received.elapsed(), delivered * messages);
+            .observe(fan_out.received.elapsed(), messages);
         self.look_at_troubled();
         done
     }

@@ -9,11 +9,12 @@ use mio::{Interest, Token};
 
 use super::connection::{Connection, State};
 use super::encoding::Encoding;
-use super::event_loop::Shard;
 use super::expiry::expiring;
 use super::handle::{NewConnection, Opening};
+use super::state::Shard;
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
+use crate::logging::pace::SharedPace;
 use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
 use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
 use crate::traces::{self, ConnectionTrace};
@@ -49,7 +50,10 @@ impl Shard {
             false => registry.register(&mut socket, token, interest),
         };
         if let Err(error) = outcome {
-            tracing::warn!(%error, "a socket cannot be watched; its connection is dropped");
+            static LINES: SharedPace = SharedPace::new();
+            if let Some(count) = LINES.due() {
+                tracing::warn!(%error, count, "a socket cannot be watched; its connection is dropped");
+            }
             return;
         }
         let client = opening.client;
@@ -61,7 +65,7 @@ impl Shard {
         let mut connection = self.connection(socket, opening);
         let identified = matches!(connection.state, State::Open);
         let connection_id = connection.session.connection();
-        tracing::debug!(%connection_id, %client, "connection opened");
+        tracing::debug!(%connection_id, trace_id = connection.trace_id(), %client, "connection opened");
         if let Some(trace) = &mut connection.trace {
             trace.opened(&connection.session, protocol.protocol(), client);
         }

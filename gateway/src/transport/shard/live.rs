@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::event_loop::Shard;
+use super::state::Shard;
 use super::wheel::ticks;
 use crate::config::Channel;
 use crate::hub::CommandKind;

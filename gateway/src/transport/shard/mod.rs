@@ -1,6 +1,6 @@
 //! One event loop per core that owns a part of the connections: no locks, no task per connection.
 //!
-//! - [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
+//! - [`state`] is what a shard has; [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
 //! - [`beside`] is the loop where the thread is also that of a remote broker.
 //! - [`accepting`] lets newcomers in, and [`arrival`] hears what they say first.
 //! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
@@ -19,7 +19,7 @@ mod closing;
 pub mod command;
 pub(crate) mod connection;
 mod encoding;
-pub mod event_loop;
+mod event_loop;
 mod expiry;
 mod fan_out;
 pub mod handle;
@@ -29,6 +29,7 @@ mod outbound;
 pub mod outlet;
 mod pressure;
 mod rooms;
+pub mod state;
 mod thinning;
 mod timers;
 mod wheel;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::connection::State;
 use super::encoding::FrameWriter;
-use super::event_loop::Shard;
 use super::rooms::Item;
+use super::state::Shard;
 use crate::broker::GapReason;
 use crate::hub::{Address, Answer, CommandKind, Delivery};
 use crate::names::{Epoch, Offset, RoomName};
@@ -58,6 +58,9 @@ impl Shard {
             Delivery::Direct { to, message } => {
                 if let Some(slot) = self.find(to) {
                     self.metrics.messages_out.add(1);
+                    if let Some(trace) = &mut self.connections[slot as usize].trace {
+                        trace.delivered(1);
+                    }
                     self.reply(slot, &Reply::Direct(&message));
                 }
             }
@@ -148,9 +151,11 @@ impl Shard {
                 self.schedule(slot);
             }
         }
-        let connection_id = self.connections[slot as usize].session.connection();
-        tracing::debug!(%connection_id, %room, more = outcome.more, "subscribed");
-        if let Some(trace) = &mut self.connections[slot as usize].trace {
+        let connection = &mut self.connections[slot as usize];
+        let connection_id = connection.session.connection();
+        let more = outcome.more;
+        tracing::debug!(%connection_id, trace_id = connection.trace_id(), %room, more, "subscribed");
+        if let Some(trace) = &mut connection.trace {
             trace.subscribed(room, outcome);
         }
         self.ack(slot, id.as_ref(), AckBody::Subscribed(outcome));
@@ -166,10 +171,10 @@ impl Shard {
     pub(super) fn unsubscribed(&mut self, to: Address, id: Option<RequestId>, room: &RoomName) {
         let Some(slot) = self.find(to) else { return };
         self.remove_member(slot, room);
-        let session = &mut self.connections[slot as usize].session;
-        let connection_id = session.connection();
-        tracing::debug!(%connection_id, %room, "unsubscribed");
-        let rooms = &mut session.rooms;
+        let connection = &mut self.connections[slot as usize];
+        let connection_id = connection.session.connection();
+        tracing::debug!(%connection_id, trace_id = connection.trace_id(), %room, "unsubscribed");
+        let rooms = &mut connection.session.rooms;
         // One that has asked to come back since stays: the hub's answer is on its way.
         if rooms.get(room).is_some_and(|membership| membership.leaving) {
             rooms.remove(room);
@@ -274,7 +279,8 @@ impl Shard {
                 trace.refused(refusal.code);
             }
             let connection_id = connection.session.connection();
-            tracing::debug!(%connection_id, code = refusal.code.as_str(), "request refused");
+            let code = refusal.code.as_str();
+            tracing::debug!(%connection_id, trace_id = connection.trace_id(), code, "request refused");
         }
         self.reply(slot, &Reply::Error(refusal));
     }
@@ -321,6 +327,9 @@ impl Shard {
         {
             let taken = connection.write_private(&out, &self.memory, self.wheel.now());
             self.metrics.bytes_out.add(taken as u64);
+            if let Some(trace) = &mut connection.trace {
+                trace.wrote(taken);
+            }
             if connection.backlog.is_some() || matches!(connection.state, State::Broken) {
                 self.troubled.push(slot);
                 self.look_at_troubled();

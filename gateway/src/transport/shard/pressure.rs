@@ -1,7 +1,7 @@
 //! Slow clients: what waits for them leaves when their sockets take it, and they leave when it is too much.
 
 use super::connection::State;
-use super::event_loop::Shard;
+use super::state::Shard;
 use crate::internal::top::Slow;
 use crate::protocol::ErrorCode;
 
@@ -17,6 +17,9 @@ impl Shard {
         }
         let taken = connection.write_backlog(now);
         self.metrics.bytes_out.add(taken as u64);
+        if let Some(trace) = &mut connection.trace {
+            trace.wrote(taken);
+        }
         match (connection.backlog.is_some(), connection.state) {
             (_, State::Broken) => self.gone(slot),
             (true, _) => {}

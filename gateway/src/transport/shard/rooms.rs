@@ -10,8 +10,8 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::batch::Batch;
-use super::event_loop::Shard;
 use super::fan_out::FanOut;
+use super::state::Shard;
 use crate::broker::GapReason;
 use crate::hub::Address;
 use crate::names::{Epoch, Offset, RoomName};

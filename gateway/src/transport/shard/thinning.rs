@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 
 use super::connection::State;
-use super::event_loop::Shard;
+use super::state::Shard;
 use super::timers::{SAID, draw};
 use super::wheel::ticks;
 

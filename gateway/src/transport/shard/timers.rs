@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, State};
-use super::event_loop::Shard;
+use super::state::Shard;
 use super::wheel::ticks;
 use crate::config::Heartbeat;
 use crate::names::RoomName;
