@@ -138,6 +138,16 @@ pub struct Gateway {
 impl Gateway {
     /// Starts `binary` with a manifest and waits until it listens.
     pub fn start(binary: &Path, manifest: &str, arguments: &[String]) -> Result<Self> {
+        Self::start_in(binary, manifest, arguments, &[])
+    }
+
+    /// [`start`](Self::start) with variables in its environment.
+    pub fn start_in(
+        binary: &Path,
+        manifest: &str,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("no place for a manifest")?;
         let path = folder.path().join("bench.yaml");
         std::fs::write(&path, manifest)?;
@@ -145,7 +155,8 @@ impl Gateway {
         command
             .arg(&path)
             .args(["--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0"])
-            .args(arguments);
+            .args(arguments)
+            .envs(variables.iter().copied());
         // Its log goes to a file, so that a terminal's speed is no part of the result.
         let log_path = folder.path().join("log");
         command.stderr(std::fs::File::create(&log_path)?);
@@ -170,11 +181,27 @@ impl Gateway {
         })
     }
 
+    /// Its internal port.
+    pub fn internal(&self) -> Result<SocketAddr> {
+        self.internal
+            .context("the gateway named no internal address")
+    }
+
+    /// What it has counted under that name so far, over all labels.
+    pub fn counted(&self, name: &str) -> Result<f64> {
+        let answer = get(self.internal()?, "/metrics")?;
+        let values = answer.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let is_it = rest.starts_with(['{', ' ']);
+            let value = rest.rsplit_once(' ').filter(|_| is_it)?.1;
+            value.parse::<f64>().ok()
+        });
+        Ok(values.sum())
+    }
+
     /// Waits until it may take clients; with a broker that is later than when it listens.
     pub fn ready(&self) -> Result<()> {
-        let internal = self
-            .internal
-            .context("the gateway named no internal address")?;
+        let internal = self.internal()?;
         let begun = Instant::now();
         loop {
             let answer = get(internal, "/readyz").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The bare references, one mode each; see `linnet_bench::reference`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use clap::Parser;
@@ -35,6 +35,12 @@ enum Mode {
     },
     /// Refuses every request.
     Refuse,
+    /// Answers every request with one text.
+    Text {
+        /// Holds it.
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// Publishes to NATS what clients publish.
     RelayIn {
         #[command(flatten)]
@@ -68,6 +74,7 @@ fn main() -> Result<()> {
             ack,
         }),
         Mode::Refuse => reference::refuse::serve(),
+        Mode::Text { file } => reference::text::serve(&file),
         Mode::RelayIn { way } => reference::relay::enter(way),
         Mode::RelayOut { way, frame_bytes } => reference::relay::leave(way, frame_bytes),
     }

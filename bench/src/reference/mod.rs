@@ -6,6 +6,7 @@ pub mod heartbeat;
 pub mod refuse;
 pub mod relay;
 mod socket;
+pub mod text;
 
 use serde::{Deserialize, Serialize};
 

@@ -215,9 +215,13 @@ pub fn run(settings: &Settings) -> Result<Report> {
     Ok(report)
 }
 
-/// CPU per delivery of a gateway that serves `manifest`, in microseconds, and its memory at the end, in bytes: single
-/// messages to as many subscribers as the fan-out's.
-pub(super) fn cost_of(settings: &Settings, manifest: &str) -> Result<(f64, u64)> {
+/// CPU per delivery of a gateway that serves `manifest` in this environment, in microseconds, and its memory at the end,
+/// in bytes: single messages to as many subscribers as the fan-out's.
+pub(super) fn cost_of(
+    settings: &Settings,
+    manifest: &str,
+    variables: &[(&str, &str)],
+) -> Result<(f64, u64)> {
     let traffic = Traffic {
         subscribers: settings.pick(1000, 50),
         schedule: Schedule {
@@ -227,7 +231,7 @@ pub(super) fn cost_of(settings: &Settings, manifest: &str) -> Result<(f64, u64)>
             data_bytes: 128,
         },
     };
-    let server = settings.start_gateway(manifest)?;
+    let server = settings.start_gateway_in(manifest, variables)?;
     let sample = window(server.target, Protocol::Json, traffic, |load, schedule| {
         Ok(load
             .publish(server.target.address, ROOM, schedule)?

@@ -20,6 +20,10 @@ mod security_refusals;
 mod security_rules;
 mod security_tokens;
 pub mod telemetry;
+mod telemetry_churn;
+mod telemetry_collector;
+mod telemetry_fan_out;
+mod telemetry_scrape;
 
 use std::path::PathBuf;
 
@@ -49,7 +53,11 @@ impl Settings {
     }
 
     fn start_gateway(&self, manifest: &str) -> Result<Gateway> {
-        Gateway::start(&self.gateway, manifest, &self.gateway_arguments)
+        self.start_gateway_in(manifest, &[])
+    }
+
+    fn start_gateway_in(&self, manifest: &str, variables: &[(&str, &str)]) -> Result<Gateway> {
+        Gateway::start_in(&self.gateway, manifest, &self.gateway_arguments, variables)
     }
 
     /// How many shards the gateways have: as told by their arguments, else one a core.
