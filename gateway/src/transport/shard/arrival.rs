@@ -182,8 +182,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::backlog::QueueMemory;
-    use super::super::event_loop::{Look, Thread};
+    use super::super::event_loop::Look;
     use super::super::handle::ShardHandle;
+    use super::super::state::Thread;
     use super::*;
     use crate::config::Channel;
 
