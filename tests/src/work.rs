@@ -4,6 +4,15 @@ use serde_json::{Value, json};
 
 use crate::prelude::*;
 
+/// How many rooms [`room`] knows: they spread over the partitions.
+pub const ROOMS: u64 = 20;
+
+/// One of them.
+#[must_use]
+pub fn room(number: u64) -> String {
+    format!("work.{}", number % ROOMS)
+}
+
 /// A channel whose rooms `work.…` have workers.
 pub fn manifest(server: &NatsServer) -> Manifest {
     Manifest::unhurried()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use linnet_tests::Worker;
 use linnet_tests::prelude::*;
-use linnet_tests::work::{Letter, is_worked_off, manifest, scene};
+use linnet_tests::work::{Letter, ROOMS, is_worked_off, manifest, room, scene};
 
 async fn worker(server: &NatsServer, name: &str) -> Worker {
     Worker::start(env!("CARGO_BIN_EXE_test-worker"), server, name).await
@@ -119,7 +119,7 @@ fn a_message_that_kills_its_workers_takes_none_along_of_those_in_hand_beside_it(
         let fleet = Fleet::start(&manifest, 2).await;
         let mut client = fleet[0].client().await;
         // Their partitions are all that there are: each worker has one of them in hand beside the culprit.
-        let rooms = Vec::from_iter((0..20).map(|number| format!("work.{number}")));
+        let rooms = Vec::from_iter((0..ROOMS).map(room));
         for room in &rooms {
             client.subscribe(room).await;
             client.publish(room, json!("before")).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use linnet_tests::prelude::*;
 use linnet_tests::seed::seed;
-use linnet_tests::work::{is_worked_off, scene};
+use linnet_tests::work::{ROOMS, is_worked_off, room, scene};
 use linnet_tests::{Worker, client::is_passing};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -17,16 +17,11 @@ async fn worker(server: &NatsServer, name: &str) -> Worker {
 
 /// How many messages the storm has; one of them kills its workers.
 const STORM: u64 = 5_000;
-const ROOMS: u64 = 20;
 const POISONED: u64 = 1_234;
 /// What takes longer does not come.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Between two messages of one publisher, so that the storm outlasts some kills.
 const PACE: Duration = Duration::from_millis(8);
-
-fn room(number: u64) -> String {
-    format!("work.{}", number % ROOMS)
-}
 
 /// Publishes every fourth message from `first` on, each until it is acked, in order.
 async fn publish(mut client: Client, first: u64) {
