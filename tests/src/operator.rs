@@ -20,19 +20,19 @@ use crate::ports;
 use crate::process::Lines;
 use crate::wait::until;
 
-/// The operator binary: `LINNET_OPERATOR_BIN`, else the workspace's release build.
+/// The operator binary: `LINNET_OPERATOR_BIN`, else the workspace's debug build.
 ///
 /// # Panics
 /// When there is none, saying how to build it.
 #[must_use]
 pub fn binary() -> PathBuf {
     let path = std::env::var_os("LINNET_OPERATOR_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/linnet-operator"),
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/linnet-operator"),
         PathBuf::from,
     );
     assert!(
         path.exists(),
-        "{} is missing: `cargo build --release -p linnet-operator` makes it",
+        "{} is missing: `cargo build -p linnet-operator` makes it",
         path.display()
     );
     path
