@@ -53,7 +53,8 @@ RUN target=$(rustc -vV | sed -n 's/^host: //p') \
  && RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile image --target "$target" \
       --package linnet-gateway --package linnet-operator \
  && mkdir /out \
- && cp "target/$target/image/linnet-gateway" "target/$target/image/linnet-operator" /out/
+ && strip --strip-all -o /out/linnet-gateway "target/$target/image/linnet-gateway" \
+ && strip --strip-all -o /out/linnet-operator "target/$target/image/linnet-operator"
 
 FROM operator-base AS operator
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
