@@ -25,16 +25,11 @@ use crate::wait::{STEP, until, within};
 /// When there is none, saying how to build it.
 #[must_use]
 pub fn binary() -> PathBuf {
-    let path = std::env::var_os("LINNET_GATEWAY_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/linnet-gateway"),
-        PathBuf::from,
-    );
-    assert!(
-        path.exists(),
-        "{} is missing: `cargo build --release -p linnet-gateway` makes it",
-        path.display()
-    );
-    path
+    process::binary(
+        "LINNET_GATEWAY_BIN",
+        "release/linnet-gateway",
+        "cargo build --release -p linnet-gateway",
+    )
 }
 
 /// The workspace's root.

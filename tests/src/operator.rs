@@ -1,7 +1,7 @@
 //! An operator process of a test's own, at an API server that knows the Lease of the operators and nothing else.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 
 use crate::http;
 use crate::ports;
-use crate::process::Lines;
+use crate::process::{self, Lines};
 use crate::wait::until;
 
 /// The operator binary: `LINNET_OPERATOR_BIN`, else the workspace's debug build.
@@ -26,16 +26,11 @@ use crate::wait::until;
 /// When there is none, saying how to build it.
 #[must_use]
 pub fn binary() -> PathBuf {
-    let path = std::env::var_os("LINNET_OPERATOR_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/linnet-operator"),
-        PathBuf::from,
-    );
-    assert!(
-        path.exists(),
-        "{} is missing: `cargo build -p linnet-operator` makes it",
-        path.display()
-    );
-    path
+    process::binary(
+        "LINNET_OPERATOR_BIN",
+        "debug/linnet-operator",
+        "cargo build -p linnet-operator",
+    )
 }
 
 /// A running operator.

@@ -1,5 +1,6 @@
 //! What gateways and NATS servers have in common: processes that write lines and take signals.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +10,21 @@ use tokio::process::Child;
 use tokio::sync::Notify;
 
 use crate::wait::{STEP, within};
+
+/// The binary that an environment variable names, else the workspace's `target/{built}`, which `command` builds.
+///
+/// # Panics
+/// When there is none, saying so.
+pub(crate) fn binary(variable: &str, built: &str, command: &str) -> PathBuf {
+    let target = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let path = std::env::var_os(variable).map_or_else(|| target().join(built), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is missing: `{command}` makes it",
+        path.display()
+    );
+    path
+}
 
 /// Lines that a process wrote, and a bell that rings at each.
 #[derive(Debug, Default)]
