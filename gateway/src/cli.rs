@@ -51,6 +51,10 @@ enum Command {
         /// One picture as text, as where the output is no terminal.
         #[arg(long)]
         once: bool,
+        /// File whose first line is an API key with the scope inspect: gateways on other machines ask for one before they
+        /// name rooms and users.
+        #[arg(long, value_name = "FILE", env = "LINNET_KEY_FILE")]
+        key_file: Option<PathBuf>,
     },
 }
 
@@ -152,6 +156,7 @@ impl Cli {
                     every,
                     most,
                     once,
+                    key_file,
                 }),
                 _,
             ) => Action::Top(top::Options {
@@ -159,6 +164,7 @@ impl Cli {
                 every: Duration::from_secs(every),
                 most: usize::try_from(most).unwrap_or(usize::MAX),
                 once,
+                key_file,
             }),
             (None, Some(serve)) => Action::Serve(serve),
             (None, None) => unreachable!("clap asks for the manifest where there is no subcommand"),

@@ -112,8 +112,16 @@ pub async fn post(addr: SocketAddr, path: &str, headers: &str, body: &str) -> An
 /// # Panics
 /// When the server can't be reached or does not answer in time.
 pub async fn send(addr: SocketAddr, request: &[u8]) -> Answer {
+    let stream = within(("a connection to", addr), STEP, TcpStream::connect(addr)).await;
+    send_over(stream.unwrap(), request).await
+}
+
+/// [`send`] over a connection that stands.
+///
+/// # Panics
+/// When the server does not answer in time.
+pub async fn send_over(mut stream: TcpStream, request: &[u8]) -> Answer {
     let exchange = async {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
         stream.write_all(request).await.unwrap();
         let mut bytes = Vec::new();
         // A reset after the answer is as good as an orderly end here.
@@ -125,7 +133,7 @@ pub async fn send(addr: SocketAddr, request: &[u8]) -> Answer {
         {}
         bytes
     };
-    let bytes = within(("an HTTP answer from", addr), STEP, exchange).await;
+    let bytes = within("an HTTP answer", STEP, exchange).await;
     Answer::parse(&bytes)
         .unwrap_or_else(|| panic!("no HTTP answer: {:?}", String::from_utf8_lossy(&bytes)))
 }

@@ -244,6 +244,25 @@ fn handshake_headers_are_bounded() {
 }
 
 #[test]
+fn who_has_said_all_it_will_say_still_gets_its_answer() {
+    scenario(60, async {
+        let gateway = Gateway::start(&Manifest::unhurried()).await;
+        let evil = "Origin: https://evil.example\r\n";
+        let refused = format!("GET /ws HTTP/1.1\r\nHost: x\r\n{UPGRADE}{KEY}{V13}{evil}\r\n");
+        let nowhere = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+        for (request, status) in [(refused, "HTTP/1.1 403"), (nowhere, "HTTP/1.1 404")] {
+            for _ in 0..20 {
+                let mut raw = Raw::tcp(gateway.public).await;
+                raw.send(request.as_bytes()).await;
+                raw.shutdown().await;
+                let answer = String::from_utf8_lossy(&raw.drain().await).into_owned();
+                assert!(answer.starts_with(status), "{answer:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn headers_that_never_end_are_given_up() {
     scenario(120, async {
         let gateway = Gateway::start(&Manifest::unhurried()).await;

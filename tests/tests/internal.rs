@@ -251,3 +251,51 @@ fn the_log_level_changes_live() {
             .await;
     });
 }
+
+#[test]
+fn rooms_and_users_are_named_on_the_own_machine_and_elsewhere_to_who_has_a_key() {
+    scenario(60, async {
+        let spec = json!({"authentication": {"anonymous": "Allow", "apiKeySecretName": "keys"}});
+        let secrets = tempfile::tempdir().unwrap();
+        let folder = secrets.path().join("keys");
+        std::fs::create_dir(&folder).unwrap();
+        let (inspect, publish) = ("i".repeat(32), "p".repeat(32));
+        let entry = |key: &str, scope: &str| format!("{key}\nscopes: {scope}\n");
+        std::fs::write(folder.join("api.sre"), entry(&inspect, "inspect")).unwrap();
+        std::fs::write(folder.join("api.app"), entry(&publish, "publish")).unwrap();
+        let path = secrets.path().to_str().unwrap();
+        let gateway =
+            Gateway::start_with(&Manifest::unhurried().spec(spec), &["--secrets", path]).await;
+        let mut client = gateway.client().await;
+        client.subscribe("a room of somebody").await;
+
+        let here = gateway.get("/top").await;
+        assert_eq!(here.status, 200);
+        assert!(here.body.contains("a room of somebody"), "{here:?}");
+        for (key, status) in [
+            (None, 401),
+            (Some("x".repeat(32)), 401),
+            (Some(publish), 403),
+            (Some(inspect), 200),
+        ] {
+            let answer = top_from_elsewhere(gateway.internal, key.as_deref()).await;
+            assert_eq!(answer.status, status, "{answer:?}");
+            let named = answer.body.contains("a room of somebody");
+            assert_eq!(named, status == 200, "{answer:?}");
+        }
+    });
+}
+
+/// Asks from an address that is not the one that a machine calls itself by.
+async fn top_from_elsewhere(
+    internal: std::net::SocketAddr,
+    key: Option<&str>,
+) -> linnet_tests::http::Answer {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = socket.connect(internal).await.unwrap();
+    let key = key.map(|key| format!("Authorization: Bearer {key}\r\n"));
+    let key = key.unwrap_or_default();
+    let request = format!("GET /top HTTP/1.1\r\nHost: x\r\n{key}Connection: close\r\n\r\n");
+    linnet_tests::http::send_over(stream, request.as_bytes()).await
+}

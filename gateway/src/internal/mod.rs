@@ -11,6 +11,7 @@ mod revoke;
 pub mod top;
 pub mod waiting;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -79,7 +80,8 @@ pub fn router(internal: Internal) -> Router {
 /// # Errors
 /// None in practice: what goes wrong with one connection ends only that.
 pub async fn serve(listener: TcpListener, internal: Internal) -> std::io::Result<()> {
-    axum::serve(listener, router(internal)).await
+    let router = router(internal).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, router).await
 }
 
 #[cfg(test)]

@@ -1,15 +1,20 @@
-//! `/top`: the busiest rooms and users and the slowest clients of this gateway, now. Names are told here, to whoever asks
-//! for them, and not in metrics: clients choose them.
+//! `/top`: the busiest rooms and users and the slowest clients of this gateway, now. Names are told here and not in metrics,
+//! as clients choose them; and only to who has a key, or asks from the gateway's own machine or pod.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{ConnectInfo, Query, State};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::Internal;
+use crate::auth::api_access::Denied;
+use crate::auth::api_keys::Scope;
 use crate::hub::HubHandle;
 use crate::hub::top::Top;
 use crate::transport::shard::Shards;
@@ -52,15 +57,36 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-/// Of each the largest.
+/// Of each the largest. From elsewhere than this machine it takes an API key with the scope `inspect`.
 pub(super) async fn top(
     State(internal): State<Internal>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Query(asked): Query<Asked>,
-) -> Json<Report> {
+) -> Result<Json<Report>, (StatusCode, String)> {
+    if !is_here(peer.ip()) {
+        let authorization = headers.get(AUTHORIZATION);
+        let authorization = authorization.and_then(|value| value.to_str().ok());
+        let allowed = internal.api.allow(authorization, Scope::Inspect);
+        allowed.map_err(|denied| {
+            let status = match denied {
+                Denied::NoKey | Denied::UnknownKey => StatusCode::UNAUTHORIZED,
+                Denied::NoScope(_) => StatusCode::FORBIDDEN,
+            };
+            (status, format!("{denied}\n"))
+        })?;
+    }
     let most = asked.limit.unwrap_or(10).min(MOST);
     // It waits for shards, which are not to wait for this thread.
     let report = tokio::task::spawn_blocking(move || (internal.top.0)(most)).await;
-    Json(report.unwrap_or_default())
+    Ok(Json(report.unwrap_or_default()))
+}
+
+/// Whether a call comes from this machine: there it may as well read the process. Other addresses of the loopback network
+/// are those of proxies that stand in for a caller.
+fn is_here(peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    peer == Ipv4Addr::LOCALHOST || peer == Ipv6Addr::LOCALHOST
 }
 
 /// Asks hub and shards.
@@ -83,4 +109,19 @@ pub fn look_up(hub: HubHandle, shards: Shards) -> LookUp {
             slow,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_machine_itself_is_here() {
+        for here in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_here(here.parse().unwrap()), "{here}");
+        }
+        for elsewhere in ["127.0.0.6", "10.0.0.1", "::ffff:10.0.0.1", "fe80::1"] {
+            assert!(!is_here(elsewhere.parse().unwrap()), "{elsewhere}");
+        }
+    }
 }

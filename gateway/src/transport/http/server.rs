@@ -55,7 +55,8 @@ static HTTP: LazyLock<http1::Builder> = LazyLock::new(|| {
         .max_buf_size(HEADER_BYTES)
         // An answer is small and made at once: one write, of one buffer.
         .writev(false)
-        .half_close(false);
+        // A client that has said all it will say reads on.
+        .half_close(true);
     http
 });
 
