@@ -1,6 +1,5 @@
 //! The short way in: a handshake that a socket sends at once and whole is judged where the
-//! connection will live, without HTTP proper. What is not such a handshake, or is refused, takes
-//! the long way, which has the answers.
+//! connection will live, without HTTP proper. What is not such a handshake takes the long way.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +14,9 @@ use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{Admitted, Unidentified, accept, admit, agreement, identify, opening};
 use crate::traces;
+use crate::transport::address::client::Client;
 use crate::transport::address::proxy::{self, Start};
-use crate::transport::shard::arrival::{Caller, Welcome};
+use crate::transport::shard::arrival::{Caller, Heard, Welcome};
 use crate::transport::websocket::handshake::Accepted;
 
 /// Headers that a handshake has here at most.
@@ -29,17 +29,8 @@ pub(super) struct Newcomer {
     slot: Slot,
     /// Held until the shard counts the connection.
     place: Option<Place>,
-    /// What is known of the handshake already, where HTTP proper answers it.
-    judged: Option<Judged>,
-}
-
-/// What a shard has found of a handshake that HTTP proper is to answer.
-#[derive(Debug)]
-pub(super) enum Judged {
-    /// It is refused, and this is the answer.
-    Refused(Refusal),
-    /// It was let in, and counted; only whose it is must be waited for.
-    Admitted(Admitted),
+    /// Of a handshake that was let in, and counted, where HTTP proper waits for whose it is.
+    admitted: Option<Admitted>,
 }
 
 /// A socket for HTTP proper.
@@ -48,8 +39,8 @@ pub(super) struct PassedOn {
     pub(super) heard: Vec<u8>,
     pub(super) peer: SocketAddr,
     pub(super) slot: Slot,
-    /// What is known of its first request, a handshake.
-    pub(super) judged: Option<Judged>,
+    /// Where its first request is a handshake that was let in, and counted, already.
+    pub(super) admitted: Option<Admitted>,
 }
 
 impl Newcomer {
@@ -59,7 +50,7 @@ impl Newcomer {
             peer,
             slot,
             place: None,
-            judged: None,
+            admitted: None,
         }
     }
 }
@@ -79,8 +70,19 @@ impl Newcomer {
     }
 }
 
-impl Caller for Newcomer {
-    fn hear(&mut self, bytes: &[u8]) -> Option<Welcome> {
+/// A whole handshake, as it came.
+struct Request {
+    /// Its bytes, those before it included.
+    length: usize,
+    client: Client,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Newcomer {
+    /// Reads a whole request for the channel's WebSocket; `None` where the bytes are none, or one that only HTTP proper
+    /// understands.
+    fn request(&self, bytes: &[u8]) -> Option<Request> {
         let (announced, peer) = self.announcement(bytes)?;
         let bytes = &bytes[announced..];
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
@@ -97,32 +99,60 @@ impl Caller for Newcomer {
         }
         let headers = header_map(request.headers)?;
         let client = self.public.client(peer.ip(), &headers);
-        let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers).ok()?;
-        // After what is cheap: a refused handshake is judged anew by HTTP proper, and must not count twice. Before what
-        // is not: a flood of tokens is held back by the rate.
-        let admitted = admit(&self.public, client).ok()?;
+        Some(Request {
+            length: announced + length,
+            client,
+            uri,
+            headers,
+        })
+    }
+
+    /// Judges a request; `None` where whose it is must be waited for.
+    fn judge(&mut self, request: Request) -> Result<Option<Welcome>, Refusal> {
+        let Request {
+            length,
+            client,
+            uri,
+            headers,
+        } = request;
+        let admitted = admit(&self.public, client)?;
+        let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers)?;
         let identity = match identify(&self.public, client, &accepted) {
             Ok(identity) => identity,
-            Err(Unidentified::Refused(refusal)) => {
-                self.judged = Some(Judged::Refused(refusal));
-                return None;
-            }
+            Err(Unidentified::Refused(refusal)) => return Err(refusal),
             // HTTP proper can wait.
             Err(Unidentified::Fetching) => {
-                self.judged = Some(Judged::Admitted(admitted));
-                return None;
+                self.admitted = Some(admitted);
+                return Ok(None);
             }
         };
         let Admitted { place, seat } = admitted;
-        self.place = Some(place);
         let response = response(&accepted);
-        let mut opening = opening(accepted, identity, client, seat).ok()?;
+        let mut opening = opening(accepted, identity, client, seat)?;
         opening.caller = traces::caller(&headers);
-        Some(Welcome {
+        self.place = Some(place);
+        Ok(Some(Welcome {
             response,
-            length: announced + length,
+            length,
             opening,
-        })
+        }))
+    }
+}
+
+impl Caller for Newcomer {
+    fn hear(&mut self, bytes: &[u8]) -> Heard {
+        let Some(request) = self.request(bytes) else {
+            return Heard::Elsewhere;
+        };
+        let address = request.client.address;
+        match self.judge(request) {
+            Ok(Some(welcome)) => Heard::Welcome(Box::new(welcome)),
+            Ok(None) => Heard::Elsewhere,
+            Err(refusal) => {
+                self.public.tell_of(address, &refusal);
+                Heard::Refused(refusal.to_bytes())
+            }
+        }
     }
 
     fn pass_on(self: Box<Self>, stream: std::net::TcpStream, heard: &[u8]) {
@@ -130,7 +160,7 @@ impl Caller for Newcomer {
             public,
             peer,
             slot,
-            judged,
+            admitted,
             ..
         } = *self;
         public.pass_on(PassedOn {
@@ -138,7 +168,7 @@ impl Caller for Newcomer {
             heard: heard.to_vec(),
             peer,
             slot,
-            judged,
+            admitted,
         });
     }
 }

@@ -14,10 +14,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::Service as _;
 
-use super::caller::Judged;
 use super::public::Public;
 use super::refusal::Refusal;
-use super::upgrade::{Agreed, Unidentified, upgrade};
+use super::upgrade::{Admitted, Agreed, Unidentified, upgrade};
 use crate::auth::TokenError;
 use crate::transport::address::client::Client;
 
@@ -29,19 +28,19 @@ pub(super) struct Exchange {
     peer: SocketAddr,
     /// Whether a request came.
     asked: AtomicBool,
-    /// What a shard knows of the first handshake already.
-    judged: Mutex<Option<Judged>>,
+    /// Where the first handshake was let in already.
+    admitted: Mutex<Option<Admitted>>,
     /// Nobody else ever has the lock: it is here because a service is called by shared reference.
     agreed: Arc<Mutex<Option<Agreed>>>,
 }
 
 impl Exchange {
-    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, judged: Option<Judged>) -> Self {
+    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, admitted: Option<Admitted>) -> Self {
         Self {
             public,
             peer,
             asked: AtomicBool::new(false),
-            judged: Mutex::new(judged),
+            admitted: Mutex::new(admitted),
             agreed: Arc::default(),
         }
     }
@@ -64,18 +63,11 @@ impl Exchange {
 
     fn upgrade(&self, request: Request<Incoming>) -> Answer {
         let client = self.public.client(self.peer.ip(), request.headers());
-        let judged = {
-            let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-            judged.take()
+        let admitted = {
+            let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+            admitted.take()
         };
-        let candidate = match judged {
-            Some(Judged::Refused(refusal)) => Err(refusal),
-            Some(Judged::Admitted(admitted)) => {
-                upgrade(&self.public, client, request, Some(admitted))
-            }
-            None => upgrade(&self.public, client, request, None),
-        };
-        let candidate = match candidate {
+        let candidate = match upgrade(&self.public, client, request, admitted) {
             Ok(candidate) => candidate,
             Err(refusal) => return Answer::now(self.public.refuse(client.address, refusal)),
         };

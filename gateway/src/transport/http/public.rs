@@ -188,6 +188,12 @@ impl Public {
 
     /// Counts a refusal, logs it now and then, and gives its answer.
     pub(super) fn refuse(&self, client: IpAddr, refusal: Refusal) -> Response<Body> {
+        self.tell_of(client, &refusal);
+        refusal.into_response()
+    }
+
+    /// Counts a refusal, and logs it now and then.
+    pub(super) fn tell_of(&self, client: IpAddr, refusal: &Refusal) {
         let trace = traces::handshake_refused(
             self.policy().channel.telemetry,
             client,
@@ -205,7 +211,6 @@ impl Public {
                 refusal.body()
             );
         }
-        refusal.into_response()
     }
 
     /// Counts and now and then logs a connection that broke off before it was answered.

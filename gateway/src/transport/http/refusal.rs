@@ -1,7 +1,7 @@
 //! Handshakes that are refused, as HTTP answers.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use http::header::{
@@ -13,6 +13,9 @@ use super::metrics::Reason;
 use crate::auth::TokenError;
 use crate::transport::address::addresses::TooMany;
 use crate::transport::websocket::handshake::Refused;
+
+/// What bodies are.
+const TEXT: &str = "text/plain; charset=utf-8";
 
 /// An answer other than 101, and why it is given.
 #[derive(Debug)]
@@ -142,12 +145,33 @@ impl Refusal {
         &self.body
     }
 
+    /// The whole answer, as it is written before the connection ends.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        use std::io::Write;
+        let mut answer = Vec::with_capacity(512);
+        let date = httpdate::HttpDate::from(SystemTime::now());
+        // To memory, so it does not fail.
+        let _ = write!(
+            answer,
+            "HTTP/1.1 {}\r\ncontent-type: {TEXT}\r\ncontent-length: {}\r\ndate: {date}\r\nconnection: close\r\n",
+            self.status,
+            self.body.len(),
+        );
+        for (name, value) in self.headers.iter().filter(|(name, _)| *name != CONNECTION) {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                answer.extend_from_slice(part);
+            }
+        }
+        answer.extend_from_slice(b"\r\n");
+        answer.extend_from_slice(self.body.as_bytes());
+        answer
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        let text = HeaderValue::from_static("text/plain; charset=utf-8");
-        headers.insert(CONTENT_TYPE, text);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
         headers.extend(self.headers);
         response
     }

@@ -103,7 +103,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
         heard,
         peer,
         slot,
-        judged,
+        admitted,
     } = passed_on;
     match TcpStream::from_std(stream) {
         Ok(stream) => {
@@ -115,7 +115,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                     && let Some((stream, heard, peer)) =
                         introduce(&public, stream, heard, peer).await
                 {
-                    let exchange = Exchange::new(public, peer, judged);
+                    let exchange = Exchange::new(public, peer, admitted);
                     converse(exchange, Rewind::new(stream, heard), peer, slot).await;
                 }
             });

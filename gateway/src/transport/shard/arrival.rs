@@ -1,9 +1,10 @@
 //! Sockets that were accepted and have not spoken yet. A shard hears their first bytes itself: the
 //! usual client sends its whole handshake at once and is answered from here, the greeting in the
-//! same write. Everything else, a request for a page as well as a refusal, goes to HTTP proper.
+//! same write. A whole handshake that is refused is answered from here as well: what comes in a flood
+//! changes no threads. Everything else, such as a request for a page, goes to HTTP proper.
 
-use std::io::{self, Read};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 use mio::{Interest, Token};
 
@@ -13,8 +14,12 @@ use crate::logging::pace::SharedPace;
 
 /// Bit that tells the token and the timer entry of an arrival from a connection's.
 const ARRIVAL: u32 = 1 << 31;
-/// How long a shard waits for the first bytes, in ticks; HTTP has a bound of its own after it.
+/// How long a shard waits for the first bytes, in ticks; HTTP has a bound of its own after it. So long it also waits for the
+/// end of one that was refused.
 const PATIENCE: u32 = 10;
+/// What is read of a client that was refused and still sends: closed before, the kernel would reset the connection, and the
+/// answer might be lost with it (RFC 9112 §9.6).
+const LINGER: usize = 256 * 1024;
 
 /// Arrivals that are heard before connections have their turn again, beside those that the shard itself accepts in one
 /// turn: to check a token's signature takes as long as a hundred writes.
@@ -22,11 +27,22 @@ const HEARD_PER_TURN: usize = 16;
 
 /// Who judges a socket's first bytes.
 pub trait Caller: Send {
-    /// Answers if `bytes` hold a whole handshake that is accepted.
-    fn hear(&mut self, bytes: &[u8]) -> Option<Welcome>;
+    /// Judges `bytes` if they hold a whole handshake.
+    fn hear(&mut self, bytes: &[u8]) -> Heard;
 
     /// Takes the socket over, with what was read of it.
     fn pass_on(self: Box<Self>, socket: TcpStream, heard: &[u8]);
+}
+
+/// What first bytes are.
+#[derive(Debug)]
+pub enum Heard {
+    /// A handshake that is accepted.
+    Welcome(Box<Welcome>),
+    /// A handshake that is not: the answer, as it is written before the connection ends.
+    Refused(Vec<u8>),
+    /// Something for HTTP proper.
+    Elsewhere,
 }
 
 /// An accepted handshake.
@@ -45,6 +61,8 @@ pub(super) struct Arrival {
     socket: mio::net::TcpStream,
     caller: Box<dyn Caller>,
     generation: u32,
+    /// Of one that was refused: bytes that may still come of it.
+    leaving: Option<usize>,
 }
 
 impl Shard {
@@ -72,6 +90,7 @@ impl Shard {
             socket,
             caller,
             generation: self.next_generation(),
+            leaving: None,
         }
     }
 
@@ -114,24 +133,30 @@ impl Shard {
         }
     }
 
-    /// An arrival was silent for too long to be waited for here.
+    /// An arrival was silent, or did not go, for too long to be waited for here.
     pub(super) fn lose_patience(&mut self, token: u32, generation: u32) {
         let slot = (token & !ARRIVAL) as usize;
         let waits = self.arrivals.get(slot);
         if waits.is_some_and(|arrival| arrival.generation == generation) {
             let arrival = self.arrivals.remove(slot);
-            self.pass_on(arrival, true, &[]);
+            match arrival.leaving {
+                None => self.pass_on(arrival, true, &[]),
+                Some(_) => self.left(),
+            }
         }
     }
 
-    /// Reads an arrival's first bytes; gives it back while there are none.
+    /// Reads an arrival's first bytes; gives it back while there are none, and while it takes its leave.
     fn listen(&mut self, mut arrival: Arrival, watched: bool) -> Option<Arrival> {
+        if arrival.leaving.is_some() {
+            return self.see_off(arrival);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let outcome = arrival.socket.read(&mut scratch);
         let mut rest = None;
         match outcome {
             Ok(0) => self.left(),
-            Ok(count) => self.judge(arrival, watched, &mut scratch[..count]),
+            Ok(count) => rest = self.judge(arrival, watched, &mut scratch[..count]),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -146,9 +171,14 @@ impl Shard {
         rest
     }
 
-    fn judge(&mut self, mut arrival: Arrival, watched: bool, heard: &mut [u8]) {
-        let Some(welcome) = arrival.caller.hear(heard) else {
-            return self.pass_on(arrival, watched, heard);
+    fn judge(&mut self, mut arrival: Arrival, watched: bool, heard: &mut [u8]) -> Option<Arrival> {
+        let welcome = match arrival.caller.hear(heard) {
+            Heard::Welcome(welcome) => *welcome,
+            Heard::Refused(answer) => return self.turn_away(arrival, &answer),
+            Heard::Elsewhere => {
+                self.pass_on(arrival, watched, heard);
+                return None;
+            }
         };
         self.flush_out();
         self.metrics.bytes_in.add(heard.len() as u64);
@@ -161,6 +191,39 @@ impl Shard {
             early,
         );
         self.left(); // only now: it counts as a connection already
+        None
+    }
+
+    /// Answers an arrival that is refused; gives it back until it has gone.
+    fn turn_away(&self, mut arrival: Arrival, answer: &[u8]) -> Option<Arrival> {
+        // A fresh socket takes some kilobytes, or is broken.
+        let written = arrival.socket.write(answer);
+        let told = written.is_ok_and(|count| count == answer.len());
+        if told && arrival.socket.shutdown(Shutdown::Write).is_ok() {
+            arrival.leaving = Some(LINGER);
+            return Some(arrival);
+        }
+        self.left();
+        None
+    }
+
+    /// Reads what an arrival that was refused still sends; gives it back until it has gone.
+    fn see_off(&mut self, mut arrival: Arrival) -> Option<Arrival> {
+        let mut most = arrival.leaving?;
+        while most > 0 {
+            match arrival.socket.read(&mut self.scratch) {
+                Ok(0) => break,
+                Ok(count) => most = most.saturating_sub(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    arrival.leaving = Some(most);
+                    return Some(arrival);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        self.left();
+        None
     }
 
     fn pass_on(&mut self, mut arrival: Arrival, watched: bool, heard: &[u8]) {
@@ -192,14 +255,27 @@ mod tests {
     struct Counting(Arc<AtomicUsize>);
 
     impl Caller for Counting {
-        fn hear(&mut self, bytes: &[u8]) -> Option<Welcome> {
+        fn hear(&mut self, bytes: &[u8]) -> Heard {
             assert_eq!(bytes, b"hello");
             self.0.fetch_add(1, Ordering::Relaxed);
-            None
+            Heard::Elsewhere
         }
 
         fn pass_on(self: Box<Self>, _socket: TcpStream, heard: &[u8]) {
             assert_eq!(heard, b"hello");
+        }
+    }
+
+    /// Refuses everybody.
+    struct Refusing;
+
+    impl Caller for Refusing {
+        fn hear(&mut self, _bytes: &[u8]) -> Heard {
+            Heard::Refused(b"no".to_vec())
+        }
+
+        fn pass_on(self: Box<Self>, _socket: TcpStream, _heard: &[u8]) {
+            panic!("it was answered");
         }
     }
 
@@ -242,6 +318,66 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(60));
         }
         assert!(turns >= CROWD / HEARD_PER_TURN);
+        assert_eq!(shard.load(), 0);
+    }
+
+    #[test]
+    fn who_is_refused_gets_its_answer_whatever_it_still_sends_and_is_gone_with_its_end() {
+        let (mut shard, handle) = shard();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.peek(&mut [0; 8]).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(Refusing));
+        let mut events = mio::Events::with_capacity(16);
+        let turn = |shard: &mut Shard, events: &mut mio::Events| {
+            let look = Look::Sockets(Some(Duration::from_millis(10)));
+            assert!(shard.turn(events, look).unwrap());
+        };
+        turn(&mut shard, &mut events);
+        client.write_all(&[b'x'; 1000]).unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"no");
+        assert_eq!(shard.arrivals.len(), 1, "it may still send");
+        drop(client);
+        let begun = Instant::now();
+        while !shard.arrivals.is_empty() {
+            assert!(
+                begun.elapsed() < Duration::from_millis(900),
+                "not by its patience"
+            );
+            turn(&mut shard, &mut events);
+        }
+        assert_eq!(shard.load(), 0);
+    }
+
+    #[test]
+    fn who_is_refused_and_does_not_go_is_let_go_of() {
+        let (mut shard, handle) = shard();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        socket.peek(&mut [0; 8]).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(Refusing));
+        let mut events = mio::Events::with_capacity(16);
+        let begun = Instant::now();
+        loop {
+            let look = Look::Sockets(Some(Duration::from_millis(100)));
+            assert!(shard.turn(&mut events, look).unwrap());
+            if shard.arrivals.is_empty() {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60));
+        }
+        assert!(
+            begun.elapsed() >= Duration::from_millis(500),
+            "it had time to read"
+        );
         assert_eq!(shard.load(), 0);
     }
 }

@@ -9,12 +9,20 @@ use crate::auth::Keys;
 use crate::drain::Phase;
 use crate::transport::http::Reason;
 use crate::transport::http::caller::Newcomer;
-use crate::transport::shard::arrival::{Caller, Welcome};
+use crate::transport::shard::arrival::{Caller, Heard, Welcome};
 
-fn hear(port: &Port, bytes: &[u8]) -> Option<Welcome> {
+fn judge(port: &Port, bytes: &[u8]) -> Heard {
     let slot = port.public.slots.take(0).unwrap();
     let peer = "192.0.2.1:5000".parse().unwrap();
     Newcomer::new(Arc::clone(&port.public), peer, slot).hear(bytes)
+}
+
+fn hear(port: &Port, bytes: &[u8]) -> Option<Welcome> {
+    match judge(port, bytes) {
+        Heard::Welcome(welcome) => Some(*welcome),
+        Heard::Refused(answer) => panic!("{:?}", String::from_utf8(answer)),
+        Heard::Elsewhere => None,
+    }
 }
 
 /// A client, and the socket that the port has of it.
@@ -64,14 +72,15 @@ async fn a_place_is_held_until_the_newcomer_is_gone() {
     let slot = port.public.slots.take(0).unwrap();
     let peer = "192.0.2.1:5000".parse().unwrap();
     let mut newcomer = Newcomer::new(Arc::clone(&port.public), peer, slot);
-    assert!(newcomer.hear(request(START, "").as_bytes()).is_some());
+    let verdict = newcomer.hear(request(START, "").as_bytes());
+    assert!(matches!(verdict, Heard::Welcome(_)));
     assert_eq!(port.public.connections(), 1);
     drop(newcomer);
     assert_eq!(port.public.connections(), 0);
 }
 
 #[tokio::test]
-async fn whatever_is_no_whole_accepted_handshake_is_for_http_proper_and_counts_nowhere() {
+async fn whatever_is_no_whole_handshake_is_for_http_proper_and_counts_nowhere() {
     let port = Port::open("").await;
     let whole = request(START, "");
     for length in [0, 1, 20, whole.len() - 1] {
@@ -86,8 +95,6 @@ async fn whatever_is_no_whole_accepted_handshake_is_for_http_proper_and_counts_n
         request("GET http://[ HTTP/1.1", ""),
         request(START, "Content-Length: 5\r\n"),
         request(START, "Transfer-Encoding: chunked\r\n"),
-        request(START, "Sec-WebSocket-Protocol: chat\r\n"),
-        request(START, "Origin: https://elsewhere.example\r\n"),
         request(START, &padding),
         request(START, &many),
         "\u{16}\u{3}\u{1}a TLS greeting\r\n\r\n".to_owned(),
@@ -96,8 +103,41 @@ async fn whatever_is_no_whole_accepted_handshake_is_for_http_proper_and_counts_n
         assert!(hear(&port, other.as_bytes()).is_none(), "{other}");
     }
     assert_eq!(port.public.connections(), 0);
-    port.lifecycle.enter(Phase::Draining);
-    assert!(hear(&port, whole.as_bytes()).is_none(), "draining");
+}
+
+#[tokio::test]
+async fn a_whole_handshake_that_is_refused_is_answered_as_http_proper_answers_it_and_counts_once() {
+    let port = Port::open("").await;
+    let cases = [
+        (Reason::Subprotocol, "Sec-WebSocket-Protocol: chat\r\n"),
+        (Reason::Origin, "Origin: https://elsewhere.example\r\n"),
+        (Reason::InvalidToken, "Authorization: Bearer a.b.c\r\n"),
+        (Reason::Draining, ""),
+    ];
+    for (reason, header) in cases {
+        if reason == Reason::Draining {
+            port.lifecycle.enter(Phase::Draining);
+        }
+        let before = port.refused(reason);
+        let Heard::Refused(short) = judge(&port, request(START, header).as_bytes()) else {
+            panic!("{reason:?}: not refused");
+        };
+        assert_eq!(port.refused(reason), before + 1, "{reason:?}");
+        let (long, _client) = port.upgrade("/ws?room=lobby", header).await;
+        let short = Answer::read(&mut short.as_slice()).await;
+        assert_eq!((short.status, &short.body), (long.status, &long.body));
+        for name in [
+            "content-type",
+            "content-length",
+            "www-authenticate",
+            "retry-after",
+        ] {
+            assert_eq!(short.header(name), long.header(name), "{reason:?}: {name}");
+        }
+        assert_eq!(short.header("connection"), Some("close"));
+        assert!(short.header("date").is_some());
+    }
+    assert_eq!(port.public.connections(), 0);
 }
 
 #[tokio::test]
@@ -149,7 +189,8 @@ async fn a_handshake_whose_key_is_being_fetched_counts_once() {
     let slot = port.public.slots.take(0).unwrap();
     let peer = client.local_addr().unwrap();
     let mut newcomer = Box::new(Newcomer::new(Arc::clone(&port.public), peer, slot));
-    assert!(newcomer.hear(handshake.as_bytes()).is_none());
+    let verdict = newcomer.hear(handshake.as_bytes());
+    assert!(matches!(verdict, Heard::Elsewhere));
     assert_eq!(port.public.connections(), 1, "it has its place");
     newcomer.pass_on(socket, handshake.as_bytes());
 
