@@ -103,7 +103,7 @@ impl Connection {
         // Small frames, each wanted at once: Nagle's algorithm would hold the subscribe for the server's ack.
         let _ = self.socket.set_nodelay(true);
         self.stage = Stage::Upgrading;
-        self.send(&plan.upgrade())
+        self.send(&plan.upgrade(self.number))
     }
 
     /// Reads what there is; `ending`: up to the end of the stream. `scratch` is shared by all connections.

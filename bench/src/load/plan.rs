@@ -48,8 +48,8 @@ pub struct Plan {
     pub address: SocketAddr,
     /// What they speak.
     pub protocol: Protocol,
-    /// What they say who they are by.
-    pub token: Option<String>,
+    /// What they say who they are by, in turn; empty: they are anonymous.
+    pub tokens: Vec<String>,
     /// Room that they subscribe to, or the first part of the names of several.
     pub room: String,
     /// How they meet in rooms.
@@ -74,7 +74,7 @@ impl Plan {
         Self {
             address,
             protocol,
-            token: None,
+            tokens: Vec::new(),
             room: room.to_owned(),
             rooms: Rooms::One,
             hold: false,
@@ -86,11 +86,12 @@ impl Plan {
         }
     }
 
-    pub(super) fn upgrade(&self) -> Vec<u8> {
+    /// The handshake of the connection of this number, from 0.
+    pub(super) fn upgrade(&self, number: usize) -> Vec<u8> {
         let host = self.address.to_string();
         match self.protocol {
             Protocol::Json => {
-                let token = self.token.as_ref();
+                let token = self.tokens.get(number % self.tokens.len().max(1));
                 let offer = token.map(|token| format!("linnet.v1.json, bearer.{token}"));
                 let offer = offer.as_deref().unwrap_or("linnet.v1.json");
                 handshake::request(&host, "/ws", Some(offer))

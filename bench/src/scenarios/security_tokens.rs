@@ -18,10 +18,13 @@ use crate::{
     stats::Summary,
 };
 
-/// The key, the token and the gateway's Secret.
+/// Users that come: ten connections of each are within `connectionsPerUser`.
+const USERS: usize = 400;
+
+/// The key, the users' tokens and the gateway's Secret.
 struct Issuer {
     pair: KeyPair,
-    token: String,
+    tokens: Vec<String>,
     secrets: TempDir,
 }
 
@@ -32,22 +35,22 @@ impl Issuer {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some("bench".into());
         let expires = linnet_gateway::auth::tokens::unix_seconds() + 24 * 3600;
-        let claims = json!({
-            "iss": "https://id.example", "aud": "bench", "sub": "user-1", "exp": expires,
-            "iat": expires - 24 * 3600, "rooms": ["lobby", "team.*"],
+        let key = EncodingKey::from_ec_der(&pair.serialize_der());
+        let tokens = (0..USERS).map(|user| {
+            let claims = json!({
+                "iss": "https://id.example", "aud": "bench", "sub": format!("user-{user}"), "exp": expires,
+                "iat": expires - 24 * 3600, "rooms": ["lobby", "team.*"],
+            });
+            encode(&header, &claims, &key)
         });
-        let token = encode(
-            &header,
-            &claims,
-            &EncodingKey::from_ec_der(&pair.serialize_der()),
-        )?;
+        let tokens = tokens.collect::<Result<_, _>>()?;
         let secrets = TempDir::new()?;
         let folder = secrets.path().join("keys");
         std::fs::create_dir(&folder)?;
         std::fs::write(folder.join("jwt.bench.pem"), pair.public_key_pem())?;
         Ok(Self {
             pair,
-            token,
+            tokens,
             secrets,
         })
     }
@@ -56,7 +59,9 @@ impl Issuer {
     fn check_us(&self, times: u32) -> Result<f64> {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-        let (message, signature) = self.token.rsplit_once('.').context("a token has dots")?;
+        let (message, signature) = self.tokens[0]
+            .rsplit_once('.')
+            .context("a token has dots")?;
         let signature = URL_SAFE_NO_PAD.decode(signature)?;
         let point = self.pair.public_key_raw();
         let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(std::time::Duration::from);
@@ -79,8 +84,7 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
         .replace(
             "{anonymous: Allow}",
             "{anonymous: Allow, jwt: {keySecretName: keys, issuer: \"https://id.example\", audiences: [bench]}}",
-        )
-        .replace("  limits:\n", "  limits:\n    connectionsPerUser: 100000\n");
+        );
     let mut settings = settings.clone();
     let secrets = issuer.secrets.path().display();
     settings
@@ -95,13 +99,11 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
             [false, true]
         } {
             let server = settings.start_gateway(&manifest)?;
-            let token = token.then(|| issuer.token.clone());
-            let samples = if token.is_some() {
-                &mut with
-            } else {
-                &mut without
+            let (samples, tokens) = match token {
+                true => (&mut with, issuer.tokens.clone()),
+                false => (&mut without, Vec::new()),
             };
-            samples.push(window(server.target, token, connections, per_second)?);
+            samples.push(window(server.target, tokens, connections, per_second)?);
         }
         alone.push(issuer.check_us(settings.pick(5000, 100))?);
     }
@@ -124,24 +126,19 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
         report.rows.extend(row);
     }
     report.notes.push(format!(
-        "{connections} connects at {per_second} per second, each TCP, upgrade, greeting, one subscribe and its ack; all \
-         with the same token, which is checked anew each time."
+        "{connections} connects at {per_second} per second, each TCP, upgrade, greeting, one subscribe and its ack; of \
+         {USERS} users in turn, whose tokens are checked anew each time."
     ));
     Ok(())
 }
 
-fn window(
-    target: Target,
-    token: Option<String>,
-    connections: usize,
-    per_second: f64,
-) -> Result<f64> {
+fn window(target: Target, tokens: Vec<String>, connections: usize, per_second: f64) -> Result<f64> {
     let mut load = Load::start()?;
     let plan = |connections| Plan {
         per_second,
         verify_every: 0,
         in_flight: 256,
-        token: token.clone(),
+        tokens: tokens.clone(),
         ..Plan::new(target.address, Protocol::Json, "lobby", connections)
     };
     let warm_up = load.open(plan(connections / 10))?.group;
