@@ -1,5 +1,6 @@
 //! Somebody who signs tokens, and the folder of Secrets that gateways check them with.
 
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,11 @@ impl Signer {
             kid: kid.into(),
             pair: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap(),
         }
+    }
+
+    /// Its entry in a Secret.
+    fn file(&self) -> String {
+        format!("jwt.{}.pem", self.kid)
     }
 
     /// Its public half in PEM form.
@@ -95,6 +101,48 @@ impl Secrets {
         secrets
     }
 
+    /// One that holds these as the kubelet lays a Secret out: `jwt.a.pem` → `..data/jwt.a.pem`, `..data` → `..1`.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn mounted(signers: &[&Signer]) -> Self {
+        let secrets = Self::of(&[]);
+        secrets.swap(signers);
+        secrets
+    }
+
+    /// Has a [`Self::mounted`] one hold these instead, in the steps of the kubelet (`AtomicWriter`): one link is swapped,
+    /// names that are new get links, and then those that lead nowhere and the old folder go.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn swap(&self, signers: &[&Signer]) {
+        let at = |name: &str| self.folder().join(name);
+        let old = std::fs::read_link(at("..data")).ok();
+        let new = tempfile::Builder::new().prefix("..").tempdir_in(at(""));
+        let new = new.unwrap().keep();
+        for signer in signers {
+            std::fs::write(new.join(signer.file()), signer.pem()).unwrap();
+        }
+        symlink(new.file_name().unwrap(), at("..data_tmp")).unwrap();
+        std::fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        for file in signers.iter().map(|signer| signer.file()) {
+            if at(&file).symlink_metadata().is_err() {
+                symlink(Path::new("..data").join(&file), at(&file)).unwrap();
+            }
+        }
+        for entry in std::fs::read_dir(at("")).unwrap() {
+            let link = entry.unwrap().path();
+            if !link.exists() {
+                std::fs::remove_file(link).unwrap();
+            }
+        }
+        if let Some(old) = old {
+            std::fs::remove_dir_all(self.folder().join(old)).unwrap();
+        }
+    }
+
     /// The folder, for `--secrets`.
     ///
     /// # Panics
@@ -109,16 +157,7 @@ impl Secrets {
     /// # Panics
     /// When it can't be written.
     pub fn add(&self, signer: &Signer) {
-        self.put(&format!("jwt.{}.pem", signer.kid), &signer.pem());
-    }
-
-    /// Takes a key out of it.
-    ///
-    /// # Panics
-    /// When it is not there.
-    pub fn remove(&self, signer: &Signer) {
-        let path = self.folder().join(format!("jwt.{}.pem", signer.kid));
-        std::fs::remove_file(path).unwrap();
+        self.put(&signer.file(), &signer.pem());
     }
 
     /// Puts any entry into it.

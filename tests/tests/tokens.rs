@@ -255,49 +255,6 @@ fn a_revoked_user_is_cut_and_comes_back_with_a_newer_token_only() {
 }
 
 #[test]
-fn keys_rotate_while_a_thousand_clients_connect() {
-    scenario(180, async {
-        let (old, new) = (Signer::new("old"), Signer::new("new"));
-        let secrets = Secrets::of(&[&old]);
-        let gateway = gateway(&secrets, &manifest()).await;
-        let address = gateway.public;
-        let mut first = enter(&gateway, &old.token("first", &json!({}))).await;
-        let crowd = async {
-            // Whoever connects with a key that is there all the time is let in.
-            let streams = (0..10).map(|stream| {
-                let old = &old;
-                async move {
-                    for number in 0..100 {
-                        let token = old.token(&format!("user-{stream}-{number}"), &json!({}));
-                        let client = Client::with_token(address, &token).await;
-                        let client = client.unwrap_or_else(|refusal| panic!("{refusal:?}"));
-                        client.close().await;
-                    }
-                }
-            });
-            futures_util::future::join_all(streams).await;
-        };
-        let rotation = async {
-            for _ in 0..20 {
-                secrets.add(&new);
-                let token = new.token("ann", &json!({}));
-                until("the new key to be taken", || async {
-                    Client::with_token(address, &token).await.ok()
-                })
-                .await;
-                secrets.remove(&new);
-                until("the new key to be gone", || async {
-                    Client::with_token(address, &token).await.err()
-                })
-                .await;
-            }
-        };
-        tokio::join!(crowd, rotation);
-        first.settle().await;
-    });
-}
-
-#[test]
 fn a_secret_that_is_missing_answers_503_until_it_is_there() {
     scenario(60, async {
         let signer = Signer::new("a");
