@@ -5,11 +5,15 @@ use linnet_tests::issuer::{SECRET, Secrets, Signer};
 use linnet_tests::prelude::*;
 use linnet_tests::raw::text;
 
-async fn gateway(secrets: &Secrets, authentication: Value) -> Gateway {
+fn manifest(authentication: Value) -> Manifest {
     let jwt = json!({"keySecretName": SECRET});
-    let manifest = Manifest::unhurried()
+    Manifest::unhurried()
         .spec(json!({"authentication": {"jwt": jwt}}))
-        .spec(json!({ "authentication": authentication }));
+        .spec(json!({ "authentication": authentication }))
+}
+
+async fn gateway(secrets: &Secrets, authentication: Value) -> Gateway {
+    let manifest = manifest(authentication);
     Gateway::start_with(&manifest, &["--secrets", secrets.path()]).await
 }
 
@@ -70,6 +74,33 @@ fn a_token_of_an_open_connection_waits_as_those_of_handshakes_do() {
         }
         ann.send(&text(&refresh)).await;
         assert_eq!(ann.read_json().await["type"], "ack", "it was never closed");
+    });
+}
+
+#[test]
+fn a_bad_token_that_is_one_refusal_too_many_is_counted_as_well() {
+    scenario(60, async {
+        let signer = Signer::new("a");
+        let secrets = Secrets::of(&[&signer]);
+        let limits = json!({"messagesPerSecond": 1, "messageBurst": 1});
+        let manifest = manifest(json!({})).limits(limits);
+        let gateway = Gateway::start_with(&manifest, &["--secrets", secrets.path()]).await;
+        let token = signer.token("ann", &json!({}));
+        // Ten are free. Of each connection's two the second ends it: if that were none, ten connections would be free.
+        for round in 1..=10 {
+            let mut raw = Raw::upgraded(gateway.public, "").await;
+            raw.send(&text(&connect("x.y.z").to_string()).repeat(2))
+                .await;
+            assert_eq!(raw.closed().await, (4101, "rate_limited".into()));
+            let mut client = gateway.client().await;
+            let Err(error) = client.request(connect(&token)).await else {
+                continue; // from the sixth on: this machine was held up for longer than the wait, which doubles
+            };
+            assert_eq!(error["code"], "rate_limited", "{error}");
+            assert!(round > 5, "after {round} connections");
+            return;
+        }
+        panic!("nobody had to wait");
     });
 }
 

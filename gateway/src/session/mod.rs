@@ -118,8 +118,8 @@ pub enum Outcome {
     Pong(Option<RequestId>),
     /// It is refused.
     Refused(Refusal),
-    /// The connection must close.
-    Close(ErrorCode),
+    /// It is refused for this, once too often: the connection must close.
+    WornOut(ErrorCode),
 }
 
 impl Session {

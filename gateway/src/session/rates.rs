@@ -22,7 +22,7 @@ impl Session {
     pub fn empty_frame(&mut self, around: &Surroundings<'_>) -> EmptyFrame {
         match self.count_question(&None, around) {
             Ok(()) => EmptyFrame::Fine,
-            Err(Outcome::Close(_)) => EmptyFrame::Flood,
+            Err(Outcome::WornOut(_)) => EmptyFrame::Flood,
             Err(_) => EmptyFrame::TooMany,
         }
     }
@@ -51,7 +51,7 @@ impl Session {
     pub fn fault(&mut self, refusal: Refusal, around: &Surroundings<'_>) -> Outcome {
         match self.charge_fault(around) {
             true => Outcome::Refused(refusal),
-            false => Outcome::Close(ErrorCode::RateLimited),
+            false => Outcome::WornOut(refusal.code),
         }
     }
 

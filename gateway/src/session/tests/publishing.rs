@@ -258,7 +258,7 @@ fn insistence_on_data_that_does_not_fit_ends_in_a_close() {
         refusal(scene.ask(say(Payload::Json("7".into()))));
     }
     let outcome = scene.ask(say(Payload::Json("7".into())));
-    assert!(matches!(outcome, Outcome::Close(ErrorCode::RateLimited)));
+    assert!(matches!(outcome, Outcome::WornOut(ErrorCode::RateLimited)));
 }
 
 #[test]

@@ -9,6 +9,15 @@ fn limited(outcome: Outcome) -> u64 {
     refusal.retry_after_ms.unwrap()
 }
 
+/// What the connection must close for.
+#[track_caller]
+fn worn_out(outcome: Outcome) -> ErrorCode {
+    match outcome {
+        Outcome::WornOut(code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn publish_send_and_request_share_one_rate() {
     let mut scene = Scene::new(open("limits: {messagesPerSecond: 10, messageBurst: 4}"));
@@ -122,7 +131,7 @@ fn a_flood_of_faults_ends_in_a_close() {
     }
     assert!(matches!(
         scene.fault(ErrorCode::BadRequest),
-        Outcome::Close(ErrorCode::RateLimited)
+        Outcome::WornOut(ErrorCode::BadRequest)
     ));
     scene.now_ms = 1000;
     assert_eq!(
@@ -141,20 +150,17 @@ fn whatever_is_refused_wears_patience_out() {
         content: content(2),
         echo: true,
     };
-    for refused in [
-        publish("no"),
-        too_large,
-        subscribe("no"),
-        Command::Request,
-        refresh("t"),
-        with_token(),
+    for (refused, code) in [
+        (publish("no"), ErrorCode::Forbidden),
+        (too_large, ErrorCode::MessageTooLarge),
+        (subscribe("no"), ErrorCode::Forbidden),
+        (Command::Request, ErrorCode::NoHandler),
+        (refresh("t"), ErrorCode::Unauthenticated),
+        (with_token(), ErrorCode::InvalidToken),
     ] {
         let mut scene = Scene::new(open(spec));
         scene.fault(ErrorCode::BadRequest);
-        assert!(matches!(
-            scene.ask(refused),
-            Outcome::Close(ErrorCode::RateLimited)
-        ));
+        assert_eq!(worn_out(scene.ask(refused)), code);
     }
     let mut scene = Scene::new(open(spec));
     hub(scene.ask(publish("r")));
@@ -162,7 +168,7 @@ fn whatever_is_refused_wears_patience_out() {
     assert!(
         matches!(
             scene.ask(publish("r")),
-            Outcome::Close(ErrorCode::RateLimited)
+            Outcome::WornOut(ErrorCode::RateLimited)
         ),
         "an insistent publisher"
     );
@@ -170,7 +176,7 @@ fn whatever_is_refused_wears_patience_out() {
     assert!(
         matches!(
             scene.receive(1),
-            Err(Outcome::Close(ErrorCode::RateLimited))
+            Err(Outcome::WornOut(ErrorCode::RateLimited))
         ),
         "an insistent sender of bytes"
     );
@@ -208,10 +214,7 @@ fn a_refusal_by_the_hub_wears_patience_out() {
     for refused in [ErrorCode::NoHistory, ErrorCode::NoPresence] {
         let mut scene = Scene::new(open("limits: {messagesPerSecond: 1, messageBurst: 1}"));
         assert_eq!(code(scene.refused_by_hub(refused)), refused);
-        assert!(matches!(
-            scene.refused_by_hub(refused),
-            Outcome::Close(ErrorCode::RateLimited)
-        ));
+        assert_eq!(worn_out(scene.refused_by_hub(refused)), refused);
     }
 }
 

@@ -366,19 +366,23 @@ impl Shard {
             }
             Outcome::Pong(id) => self.reply(slot, &Reply::Pong { id: id.as_ref() }),
             Outcome::Refused(refusal) => {
-                let waits = refusal.code == ErrorCode::InvalidToken && self.failed(slot);
+                let waits = self.failed(slot, refusal.code);
                 self.refuse(slot, &refusal);
                 if waits {
                     self.close(slot, ErrorCode::RateLimited);
                 }
             }
-            Outcome::Close(code) => self.close(slot, code),
+            Outcome::WornOut(code) => {
+                self.failed(slot, code);
+                self.close(slot, ErrorCode::RateLimited);
+            }
         }
     }
 
-    /// Counts a refused token against the client's address. Whether that has sent too many.
-    fn failed(&self, slot: u32) -> bool {
+    /// Counts what was refused against the client's address, if it was a token. Whether that has sent too many.
+    fn failed(&self, slot: u32, code: ErrorCode) -> bool {
         let connection = self.connections.get(slot as usize);
+        let connection = connection.filter(|_| code == ErrorCode::InvalidToken);
         connection.is_some_and(|connection| connection.seat.failed(Instant::now()).is_some())
     }
 
