@@ -57,6 +57,12 @@ impl FanOutSpan {
         self.0.deliveries.fetch_add(connections, Relaxed);
     }
 
+    /// How many it says.
+    #[cfg(test)]
+    pub fn deliveries(&self) -> u64 {
+        self.0.deliveries.load(Relaxed)
+    }
+
     /// The trace, for exemplars.
     #[must_use]
     pub fn trace(&self) -> Context {

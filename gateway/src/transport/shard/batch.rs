@@ -54,6 +54,13 @@ impl Batch {
         }
     }
 
+    /// The same with a span, also where none are sent.
+    #[cfg(test)]
+    pub fn traced(mut self) -> Self {
+        self.span = FanOutSpan::begin(&self.room, &self.messages);
+        self
+    }
+
     /// The room.
     pub fn room(&self) -> &RoomName {
         &self.room

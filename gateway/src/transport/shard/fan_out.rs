@@ -89,6 +89,27 @@ impl FanOut {
         });
         &self.frames[index].1
     }
+
+    /// Appends the frames that are left for a connection that asked to be left out of some message; gives how many. The
+    /// batches that have something for it count it in their spans.
+    fn frames_without(
+        &self,
+        connection: ConnectionId,
+        encoding: Encoding,
+        deflater: &mut Deflater,
+        out: &mut Vec<u8>,
+    ) -> u64 {
+        let counts = self.batches.iter().map(|batch| {
+            let count = batch.encode_without(connection, encoding, deflater, out);
+            if count > 0
+                && let Some(span) = batch.span()
+            {
+                span.delivered(1);
+            }
+            count
+        });
+        counts.sum()
+    }
 }
 
 /// What was done of a slice.
@@ -163,7 +184,7 @@ impl Shard {
             return true;
         };
         let (now, memory) = (self.wheel.now(), &self.memory);
-        let (mut connections, mut messages, mut bytes) = (0, 0, 0);
+        let (mut whole, mut messages, mut bytes) = (0, 0, 0);
         while fan_out.cursor < room.members.len() && !slice.is_over() {
             let slot = room.members[fan_out.cursor].slot;
             fan_out.cursor += 1;
@@ -174,19 +195,19 @@ impl Shard {
             if !connection.receives() {
                 continue;
             }
+            let encoding = connection.encoding;
             let (written, taken) = if fan_out.skips.is_empty()
                 || !fan_out.skips.contains(&connection.session.connection())
             {
                 let joined = |bytes| Chunk::new(bytes, memory.clone());
                 let written = fan_out.messages;
-                let frames = fan_out.frames(connection.encoding, &mut self.deflater, joined);
+                let frames = fan_out.frames(encoding, &mut self.deflater, joined);
+                whole += 1;
                 (written, connection.write(frames, now))
             } else {
                 let (id, mut own) = (connection.session.connection(), Vec::new());
-                let batches = fan_out.batches.iter().map(|batch| {
-                    batch.encode_without(id, connection.encoding, &mut self.deflater, &mut own)
-                });
-                let written: u64 = batches.sum();
+                let deflater = &mut self.deflater;
+                let written = fan_out.frames_without(id, encoding, deflater, &mut own);
                 if written == 0 {
                     continue;
                 }
@@ -196,7 +217,6 @@ impl Shard {
                 trace.delivered(written);
                 trace.wrote(taken);
             }
-            connections += 1;
             messages += written;
             bytes += taken;
             if connection.backlog.is_some() || !connection.receives() {
@@ -205,7 +225,7 @@ impl Shard {
         }
         for span in fan_out.batches.iter().filter_map(|batch| batch.span()) {
             let latency = fan_out.received.elapsed();
-            span.delivered(connections);
+            span.delivered(whole); // others were counted where their frames were made
             self.metrics.delivery.exemplify(latency, span.trace());
         }
         let done = fan_out.cursor >= room.members.len();
@@ -232,4 +252,63 @@ fn room_is_between(room: &Room) -> bool {
             .queue
             .front()
             .is_some_and(|item| !matches!(item, Item::Messages(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use linnet_telemetry::Context;
+
+    use super::super::backlog::QueueMemory;
+    use super::*;
+    use crate::message::{Message, Payload};
+    use crate::names::RoomName;
+    use crate::traces::Trace;
+
+    fn message(skip: Option<ConnectionId>) -> Arc<Message> {
+        Arc::new(Message {
+            room: RoomName::parse("lobby").unwrap(),
+            offset: None,
+            timestamp: 0,
+            from: None,
+            event: None,
+            data: Payload::Json("1".into()),
+            info: None,
+            skip,
+            trace: Some(Box::new(Trace::of_caller(Context::new_trace(true)))),
+        })
+    }
+
+    #[test]
+    fn a_batch_counts_a_connection_only_where_it_has_something_for_it() {
+        let ann = ConnectionId::random();
+        let memory = Arc::new(QueueMemory::new(1000, 1));
+        let batch = |skips: &[Option<ConnectionId>]| {
+            let messages = skips.iter().copied().map(message).collect();
+            let room = RoomName::parse("lobby").unwrap();
+            let batch = Batch::new(room, messages, Instant::now(), memory.clone());
+            Item::Messages(Arc::new(batch.traced()))
+        };
+        let mut queue = VecDeque::from([
+            batch(&[Some(ann)]),
+            batch(&[None]),
+            batch(&[Some(ann), None, Some(ann)]),
+        ]);
+        let fan_out = FanOut::next(&mut queue).unwrap();
+        assert_eq!(fan_out.batches.len(), 3, "joined in one write");
+        let encoding = Encoding {
+            protocol: 0,
+            window: 0,
+        };
+        let left_for = |connection| {
+            fan_out.frames_without(connection, encoding, &mut Deflater::default(), &mut vec![])
+        };
+        assert_eq!(left_for(ann), 2);
+        let counted = || -> Vec<u64> {
+            let spans = fan_out.batches.iter().filter_map(|batch| batch.span());
+            spans.map(|span| span.deliveries()).collect()
+        };
+        assert_eq!(counted(), [0, 1, 1]);
+        assert_eq!(left_for(ConnectionId::random()), 5);
+        assert_eq!(counted(), [1, 2, 2]);
+    }
 }
