@@ -31,6 +31,7 @@ cluster_up() {
     openssl:openssl nsenter:util-linux buildah:buildah "$(cni_folder)/bridge:containernetworking-plugins"
   build_kubernetes
   build_contour
+  has helm || helm_tool
   cluster_down
   say "starting $cluster"
   make_network
