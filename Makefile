@@ -72,4 +72,4 @@ generate: ## write anew what is made from something else: the definition, the ch
 
 clean: ## remove everything that was built or fetched
 	cargo clean
-	rm -rf .cache tests/artifacts tests/interop/node_modules tests/browser/node_modules clients/js/node_modules
+	rm -rf .cache fuzz/libfuzzer/target tests/artifacts tests/interop/node_modules tests/browser/node_modules clients/js/node_modules
