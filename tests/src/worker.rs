@@ -1,6 +1,6 @@
 //! A worker process of a test's own, killed when dropped.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -10,6 +10,13 @@ use crate::nats::NatsServer;
 use crate::process::{self, Lines};
 use crate::wait::{STEP, within};
 
+/// Cargo builds it with the tests, and puts it beside the folder that they are in.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.ancestors().nth(2);
+    folder.unwrap().join("test-worker")
+}
+
 /// A running `test-worker`.
 #[derive(Debug)]
 pub struct Worker {
@@ -18,20 +25,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts the worker `binary` (`env!("CARGO_BIN_EXE_test-worker")`) of the channel `tests` and awaits that it works.
+    /// Starts a worker of the channel `tests` and awaits that it works.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn start(binary: &str, server: &NatsServer, name: &str) -> Self {
-        Self::start_at(binary, &server.url(), name).await
+    pub async fn start(server: &NatsServer, name: &str) -> Self {
+        Self::start_at(&server.url(), name).await
     }
 
     /// [`Self::start`] at `urls`, separated by commas.
     ///
     /// # Panics
     /// When it does not start.
-    pub async fn start_at(binary: &str, urls: &str, name: &str) -> Self {
-        let mut child = Command::new(Path::new(binary))
+    pub async fn start_at(urls: &str, name: &str) -> Self {
+        let mut child = Command::new(binary())
             .args([urls, name])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -7,10 +7,6 @@ use linnet_tests::Worker;
 use linnet_tests::prelude::*;
 use linnet_tests::work::{Letter, ROOMS, is_worked_off, manifest, room, scene};
 
-async fn worker(server: &NatsServer, name: &str) -> Worker {
-    Worker::start(env!("CARGO_BIN_EXE_test-worker"), server, name).await
-}
-
 /// How long a worker has for a message where deliveries are counted: longer than a busy machine holds it up, or the server
 /// would deliver once more.
 const ACKNOWLEDGE: Duration = Duration::from_secs(5);
@@ -29,7 +25,7 @@ fn what_a_worker_refuses_again_and_again_goes_to_the_dead_letters_with_its_reaso
         let fleet = Fleet::start(&manifest, 2).await;
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
-        let worker = worker(&server, "w").await;
+        let worker = Worker::start(&server, "w").await;
         client.publish("work.a", json!("refuse")).await;
         client.publish("work.a", json!("after")).await;
         assert_eq!(
@@ -75,7 +71,7 @@ fn a_panic_and_a_handler_that_does_not_end_are_failures_of_the_message_alone() {
         .await;
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
-        let mut worker = worker(&server, "w").await;
+        let mut worker = Worker::start(&server, "w").await;
         for data in ["panic", "dead", "hang", "after"] {
             client.publish("work.a", json!(data)).await;
         }
@@ -129,11 +125,11 @@ fn a_message_that_kills_its_workers_takes_none_along_of_those_in_hand_beside_it(
             client.publish(room, json!("after")).await;
         }
         for number in 0..3 {
-            let mut victim = worker(&server, &format!("victim {number}")).await;
+            let mut victim = Worker::start(&server, &format!("victim {number}")).await;
             victim.got(&json!("die")).await;
             victim.ended().await;
         }
-        let _worker = worker(&server, "survivor").await;
+        let _worker = Worker::start(&server, "survivor").await;
         let mut heard = Vec::new();
         for _ in 0..2 * rooms.len() {
             let frame = client.next_of("message").await;
@@ -158,7 +154,7 @@ fn a_message_that_kills_its_workers_is_set_aside_by_one_gateway_and_its_partitio
         client.publish("work.a", json!("die")).await;
         client.publish("work.a", json!("after")).await;
         for n in 0..5 {
-            let mut victim = worker(&server, &format!("victim {n}")).await;
+            let mut victim = Worker::start(&server, &format!("victim {n}")).await;
             victim.got(&json!("die")).await;
             victim.ended().await;
         }
@@ -185,7 +181,7 @@ fn a_message_that_kills_its_workers_is_set_aside_by_one_gateway_and_its_partitio
                 .await;
         }
         assert_eq!(buried, 1.0);
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         assert_eq!(
             client.next_of("message").await["data"],
             json!(["after", "w"])
@@ -208,7 +204,7 @@ fn dead_letters_are_minded_by_the_other_gateway_once_the_first_is_gone() {
         let mut client = survivor.client().await;
         client.publish("work.a", json!("die")).await;
         for n in 0..5 {
-            let mut victim = worker(&server, &format!("victim {n}")).await;
+            let mut victim = Worker::start(&server, &format!("victim {n}")).await;
             victim.got(&json!("die")).await;
             victim.ended().await;
         }

@@ -92,7 +92,7 @@ fn a_worker_hands_the_trace_on() {
         let (mut one, mut other) = (here.client().await, there.client().await);
         one.subscribe("work.a").await;
         other.subscribe("work.a").await;
-        let _worker = Worker::start(env!("CARGO_BIN_EXE_test-worker"), &server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         one.ack(publish("work.a")).await;
         assert_eq!(one.next_of("message").await["data"], json!([1, "w"]));
         other.next_of("message").await;

@@ -6,17 +6,13 @@ use linnet_tests::Worker;
 use linnet_tests::prelude::*;
 use linnet_tests::work::{ROOMS, direct, is_worked_off, manifest, room, scene};
 
-async fn worker(server: &NatsServer, name: &str) -> Worker {
-    Worker::start(env!("CARGO_BIN_EXE_test-worker"), server, name).await
-}
-
 #[test]
 fn a_queue_that_is_made_anew_is_worked_and_its_numbers_collide_with_nothing() {
     scenario(60, async {
         let (server, fleet) = scene().await;
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         client.publish("work.a", json!("before")).await;
         assert_eq!(
             client.next_of("message").await["data"],
@@ -64,7 +60,7 @@ fn gateways_that_ask_for_other_partitions_share_the_queue_that_is_there() {
         first.ready().await;
         let second = Gateway::start_with(&other, &["--create-stream"]).await;
         second.ready().await;
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         let mut client = second.client().await;
         for number in 0..ROOMS {
             client.subscribe(&room(number)).await;
@@ -104,7 +100,7 @@ fn a_full_work_queue_answers_storage_full_and_is_healed() {
         let publish = json!({"type": "publish", "room": "work.a", "data": 3});
         client.refused(publish, "storage_full").await;
         fleet[0].stays_ready_but_says(&["storage"]).await;
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         for n in 0..3 {
             assert_eq!(client.next_of("message").await["data"], json!([n, "w"]));
         }

@@ -11,10 +11,6 @@ use linnet_tests::{Worker, client::is_passing};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-async fn worker(server: &NatsServer, name: &str) -> Worker {
-    Worker::start(env!("CARGO_BIN_EXE_test-worker"), server, name).await
-}
-
 /// How many messages the storm has; one of them kills its workers.
 const STORM: u64 = 5_000;
 const POISONED: u64 = 1_234;
@@ -91,7 +87,7 @@ fn workers_are_killed_nats_restarts_and_a_message_is_poisoned_yet_all_is_worked_
         }
         let mut workers = Vec::new();
         for number in 0..3 {
-            workers.push(worker(&server, &format!("w{number}")).await);
+            workers.push(Worker::start(&server, &format!("w{number}")).await);
         }
         let mut publishing = Vec::new();
         for first in 0..4 {
@@ -110,7 +106,7 @@ fn workers_are_killed_nats_restarts_and_a_message_is_poisoned_yet_all_is_worked_
             }
             for (number, one) in workers.iter_mut().enumerate() {
                 if !one.is_running() {
-                    *one = worker(&server, &format!("w{number}")).await;
+                    *one = Worker::start(&server, &format!("w{number}")).await;
                 }
             }
         }

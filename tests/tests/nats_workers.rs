@@ -6,10 +6,6 @@ use linnet_tests::Worker;
 use linnet_tests::prelude::*;
 use linnet_tests::work::{Letter, direct, is_worked_off, manifest, queued, scene};
 
-async fn worker(server: &NatsServer, name: &str) -> Worker {
-    Worker::start(env!("CARGO_BIN_EXE_test-worker"), server, name).await
-}
-
 #[test]
 fn what_a_worker_makes_of_a_message_reaches_both_gateways_once_and_in_order() {
     scenario(60, async {
@@ -18,7 +14,7 @@ fn what_a_worker_makes_of_a_message_reaches_both_gateways_once_and_in_order() {
         let mut there = fleet[1].client().await;
         here.subscribe("work.a").await;
         there.subscribe("work.a").await;
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         for n in 0..100 {
             let publisher = if n % 2 == 0 { &mut here } else { &mut there };
             let ack = publisher.publish("work.a", json!(n)).await;
@@ -64,7 +60,7 @@ fn a_publish_that_is_sent_again_is_worked_once() {
         assert!(first.get("duplicate").is_none(), "{first}");
         let again = client.ack(publish).await;
         assert_eq!(again["duplicate"], true, "{again}");
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         client.publish("work.a", json!("end")).await;
         assert_eq!(client.next_of("message").await["data"], json!([1, "w"]));
         assert_eq!(client.next_of("message").await["data"], json!(["end", "w"]));
@@ -80,7 +76,7 @@ fn a_publish_that_is_sent_again_after_nats_was_restarted_may_be_worked_again_and
         client.subscribe("work.a").await;
         let publish = json!({"type": "publish", "room": "work.a", "data": 1, "message_id": "one"});
         client.ack(publish.clone()).await;
-        let mut first = worker(&server, "first").await;
+        let mut first = Worker::start(&server, "first").await;
         assert_eq!(client.skip_to("message").await["data"], json!([1, "first"]));
         is_worked_off(&server).await;
         first.stop().await;
@@ -88,7 +84,7 @@ fn a_publish_that_is_sent_again_after_nats_was_restarted_may_be_worked_again_and
         client.publish_at_last("work.a", json!("between")).await;
         let again = client.ack(publish).await;
         client.publish("work.a", json!("end")).await;
-        let _second = worker(&server, "second").await;
+        let _second = Worker::start(&server, "second").await;
         let mut worked = Vec::new();
         while worked.last() != Some(&json!(["end", "second"])) {
             worked.push(client.skip_to("message").await["data"].clone());
@@ -112,7 +108,7 @@ fn a_worker_may_answer_with_nothing_or_into_another_room() {
         let long = format!("work.{}", "ü".repeat(100));
         client.subscribe(&long).await;
         other.subscribe("elsewhere").await;
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         for data in ["nothing", "elsewhere", "last"] {
             client.publish(&long, json!(data)).await;
         }
@@ -138,7 +134,7 @@ fn while_no_worker_is_there_publishes_are_acked_and_worked_later() {
         server.restart().await;
         client.publish_at_last("work.a", json!(50)).await;
         assert_eq!(queued(&server).await, 51);
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         for n in 0..51 {
             let frame = client.skip_to("message").await;
             assert_eq!(frame["data"], json!([n, "w"]));
@@ -152,7 +148,7 @@ fn a_worker_that_stands_still_loses_its_message_to_another_and_does_not_double_i
         let (server, fleet) = scene().await;
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
-        let first = worker(&server, "first").await;
+        let first = Worker::start(&server, "first").await;
         client.publish("work.a", json!("warm")).await;
         first.got(&json!("warm")).await;
         client.next_of("message").await;
@@ -161,7 +157,7 @@ fn a_worker_that_stands_still_loses_its_message_to_another_and_does_not_double_i
         for n in 0..20 {
             client.publish("work.a", json!(n)).await;
         }
-        let _second = worker(&server, "second").await;
+        let _second = Worker::start(&server, "second").await;
         for n in 0..20 {
             assert_eq!(
                 client.next_of("message").await["data"],
@@ -184,10 +180,10 @@ fn a_worker_that_is_stopped_in_order_hands_over_at_once() {
         let (server, fleet) = scene().await;
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
-        let mut first = worker(&server, "first").await;
+        let mut first = Worker::start(&server, "first").await;
         client.publish("work.a", json!(0)).await;
         client.next_of("message").await;
-        let _second = worker(&server, "second").await;
+        let _second = Worker::start(&server, "second").await;
         let observer = server.client().await;
         let mut unpinned = observer
             .subscribe("$JS.EVENT.ADVISORY.CONSUMER.UNPINNED.>")
@@ -222,7 +218,7 @@ fn a_rule_changes_between_direct_and_worker_on_open_connections() {
         }
         let ack = client.publish("work.a", json!("worked")).await;
         assert!(ack.get("offset").is_none(), "{ack}");
-        let _worker = worker(&server, "w").await;
+        let _worker = Worker::start(&server, "w").await;
         assert_eq!(
             other.next_of("message").await["data"],
             json!(["worked", "w"])
@@ -261,8 +257,7 @@ fn a_worker_needs_no_more_than_the_permissions_that_the_documents_list() {
         let mut client = fleet[0].client().await;
         client.subscribe("work.a").await;
         let url = server.url().replace("nats://", "nats://worker:w@");
-        let binary = env!("CARGO_BIN_EXE_test-worker");
-        let mut first = Worker::start_at(binary, &url, "first").await;
+        let mut first = Worker::start_at(&url, "first").await;
         for data in ["a", "dead", "b"] {
             client.publish("work.a", json!(data)).await;
         }
@@ -275,7 +270,7 @@ fn a_worker_needs_no_more_than_the_permissions_that_the_documents_list() {
             json!(["b", "first"])
         );
         assert_eq!(Letter::only(&server).await.data, "dead");
-        let _second = Worker::start_at(binary, &url, "second").await;
+        let _second = Worker::start_at(&url, "second").await;
         first.stop().await;
         client.publish("work.a", json!("c")).await;
         assert_eq!(
@@ -302,9 +297,8 @@ fn with_three_replicas_the_death_of_a_server_stops_no_worker() {
         let (mut publisher, mut client) = (fleet[0].client().await, fleet[1].client().await);
         client.subscribe("work.a").await;
         let urls = cluster.urls().join(",");
-        let binary = env!("CARGO_BIN_EXE_test-worker");
-        let _one = Worker::start_at(binary, &urls, "w").await;
-        let _two = Worker::start_at(binary, &urls, "w").await;
+        let _one = Worker::start_at(&urls, "w").await;
+        let _two = Worker::start_at(&urls, "w").await;
         for n in 0..300 {
             if n == 100 {
                 cluster.kill_leader("linnet_default_tests_work").await;
