@@ -1,7 +1,7 @@
 //! What the operator makes, puts right and deletes on a real NATS server.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use linnet_crds::RealtimeChannel;
 use linnet_gateway::broker::nats::presence::link::Link;
@@ -9,91 +9,10 @@ use linnet_gateway::broker::nats::presence::state;
 use linnet_gateway::broker::nats::stream::{EPOCH, OWNER, StreamOf};
 use linnet_gateway::broker::nats::subjects::Subjects;
 use linnet_gateway::config::Channel;
-use linnet_operator::assets::{
-    AssetError, BrokerError, Brokers, Deleted, Done, Keeper, Kept, Plan, Secrets,
-};
+use linnet_operator::assets::{Deleted, Done, Keeper, Kept, Plan};
+use linnet_tests::assets::{BUCKET, STREAM, Scene};
 use linnet_tests::prelude::*;
 use tokio::sync::watch;
-
-const STREAM: &str = "linnet_shop_chat";
-const BUCKET: &str = "KV_linnet_shop_chat_presence";
-
-/// A channel on a server of its own, as the operator sees both.
-struct Scene {
-    server: NatsServer,
-    brokers: Brokers,
-    secrets: Secrets,
-    manifest: Value,
-}
-
-impl Scene {
-    async fn new(history: Value) -> Self {
-        Self::on(NatsServer::jetstream().await, history)
-    }
-
-    fn on(server: NatsServer, history: Value) -> Self {
-        let manifest = json!({
-            "apiVersion": "realtime.linnet.dev/v1alpha1", "kind": "RealtimeChannel",
-            "metadata": {"name": "chat", "namespace": "shop"},
-            "spec": {"broker": {"nats": {"urls": [server.url()]}}, "history": history},
-        });
-        Self {
-            server,
-            brokers: Brokers::new(),
-            secrets: Secrets::new(),
-            manifest,
-        }
-    }
-
-    fn channel(&self) -> Channel {
-        let manifest: RealtimeChannel = serde_json::from_value(self.manifest.clone()).unwrap();
-        Channel::compile(&manifest)
-    }
-
-    fn plan(&self) -> Plan {
-        Plan::of("linnet", &self.channel())
-    }
-
-    async fn keep(&self) -> Result<Kept, AssetError> {
-        let nats = self.channel().nats.unwrap();
-        let broker = self.brokers.get(&nats, &self.secrets).await.unwrap();
-        Keeper::new(&broker, &self.plan()).keep().await
-    }
-
-    async fn delete(&self) -> Deleted {
-        let nats = self.channel().nats.unwrap();
-        let broker = self.brokers.get(&nats, &self.secrets).await.unwrap();
-        Keeper::new(&broker, &self.plan()).delete().await.unwrap()
-    }
-
-    async fn broker(&self) -> Result<(), BrokerError> {
-        let nats = self.channel().nats.unwrap();
-        self.brokers.get(&nats, &self.secrets).await.map(drop)
-    }
-
-    fn set(&mut self, field: &str, value: Value) {
-        self.manifest["spec"]["history"][field] = value;
-    }
-
-    /// What the server says of a stream; `None` if it is not there.
-    async fn config(&self, stream: &str) -> Option<async_nats::jetstream::stream::Config> {
-        let streams = self.server.streams().await;
-        let found = streams.get_stream(stream).await.ok()?;
-        Some(found.cached_info().config.clone())
-    }
-
-    /// Changes a stream as people do with `nats stream edit`.
-    async fn edit(&self, edit: impl FnOnce(&mut async_nats::jetstream::stream::Config)) {
-        let mut config = self.config(STREAM).await.unwrap();
-        edit(&mut config);
-        self.server
-            .streams()
-            .await
-            .update_stream(config)
-            .await
-            .unwrap();
-    }
-}
 
 fn created(names: &[&str]) -> Kept {
     Kept {
@@ -340,110 +259,5 @@ fn rooms_with_workers_get_a_work_queue_with_its_consumers() {
         let orphans = scene.keep().await.unwrap().orphans;
         assert_eq!(orphans, ["linnet_shop_chat_dead", queue]);
         assert_eq!(scene.delete().await.deleted.len(), 4);
-    });
-}
-
-#[test]
-fn copies_grow_and_shrink_in_a_cluster() {
-    scenario(120, async {
-        let cluster = NatsCluster::start().await;
-        let urls = json!([cluster.node(0).url()]);
-        let manifest = |replicas: u32| -> RealtimeChannel {
-            serde_json::from_value(json!({
-                "apiVersion": "realtime.linnet.dev/v1alpha1", "kind": "RealtimeChannel",
-                "metadata": {"name": "chat", "namespace": "shop"},
-                "spec": {"broker": {"nats": {"urls": urls}}, "history": {"replicas": replicas}},
-            }))
-            .unwrap()
-        };
-        let brokers = Brokers::new();
-        for replicas in [1, 3, 1] {
-            let channel = Channel::compile(&manifest(replicas));
-            let plan = Plan::of("linnet", &channel);
-            let nats = channel.nats.unwrap();
-            let broker = brokers.get(&nats, &Secrets::new()).await.unwrap();
-            let kept = Keeper::new(&broker, &plan).keep().await.unwrap();
-            assert_eq!(kept.done.len(), 2, "{replicas}: {kept:?}");
-            let streams = cluster.streams().await;
-            for name in [STREAM, BUCKET] {
-                let stream = streams.get_stream(name).await.unwrap();
-                assert_eq!(stream.cached_info().config.num_replicas, replicas as usize);
-            }
-        }
-    });
-}
-
-#[test]
-fn more_copies_than_there_are_servers_is_said() {
-    scenario(60, async {
-        let scene = Scene::new(json!({"replicas": 3})).await;
-        let error = scene.keep().await.unwrap_err();
-        assert_eq!(error.reason(), "StreamRefused");
-        assert!(error.to_string().contains(STREAM), "{error}");
-    });
-}
-
-#[test]
-fn a_server_without_jetstream_is_said_to_have_none() {
-    scenario(60, async {
-        let scene = Scene::on(NatsServer::start("").await, json!({}));
-        let error = scene.keep().await.unwrap_err();
-        assert_eq!(error.reason(), "JetStreamUnavailable", "{error}");
-    });
-}
-
-#[test]
-fn a_server_that_is_away_is_said_to_be_and_is_found_again() {
-    scenario(60, async {
-        let mut scene = Scene::new(json!({})).await;
-        scene.keep().await.unwrap();
-        scene.server.kill().await;
-        let there = &scene;
-        let error = until("the failure", || async move { there.broker().await.err() }).await;
-        assert!(error.to_string().contains(&scene.server.url()), "{error}");
-        // A thousand channels do not wait for it one after another.
-        let started = Instant::now();
-        for _ in 0..1000 {
-            assert!(scene.broker().await.is_err());
-        }
-        assert!(started.elapsed() < Duration::from_secs(30));
-        scene.server.launch().await;
-        let there = &scene;
-        until("the server", || async move { there.broker().await.ok() }).await;
-        assert_eq!(scene.keep().await.unwrap(), Kept::default());
-    });
-}
-
-#[test]
-fn a_permission_that_lacks_is_named() {
-    scenario(60, async {
-        let config = "authorization {users: [{user: u, password: p, permissions: {publish: {\
-             allow: [\"$JS.API.STREAM.INFO.>\", \"$JS.API.STREAM.NAMES\", \"_INBOX.>\"]}}}]}";
-        let server = NatsServer::jetstream_with("", config).await;
-        let mut scene = Scene::on(server, json!({}));
-        scene.manifest["spec"]["broker"]["nats"]["credentialsSecretName"] = json!("login");
-        assert!(
-            matches!(scene.broker().await, Err(BrokerError::Credentials(_))),
-            "it has no keys"
-        );
-        let login = |password: &str| {
-            let keys = [("username", "u"), ("password", password)];
-            let keys = keys.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
-            Secrets::from([("login".to_owned(), keys.into())])
-        };
-        scene.secrets = login("wrong");
-        assert!(matches!(
-            scene.broker().await,
-            Err(BrokerError::Unauthorized(_))
-        ));
-        scene.secrets = login("p");
-        let error = scene.keep().await.unwrap_err();
-        assert_eq!(error.reason(), "PermissionDenied", "{error}");
-        assert!(
-            error
-                .to_string()
-                .contains("$JS.API.STREAM.CREATE.linnet_shop_chat"),
-            "{error}"
-        );
     });
 }
