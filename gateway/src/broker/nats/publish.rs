@@ -4,7 +4,10 @@
 //! that it can't be stored twice; later messages for the same partition wait meanwhile, so that order is kept. When the
 //! connection is lost, what was sent is of unknown outcome, what was not is certainly not published; both are said at
 //! once.
+//!
+//! [`answers`] reads what JetStream says, [`held`] keeps what came back as "not now", [`job`] is one message.
 
+mod answers;
 mod held;
 mod job;
 
@@ -13,25 +16,21 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::response::Response;
-use async_nats::{HeaderMap, StatusCode, Subscriber, header};
+use async_nats::{HeaderMap, Subscriber, header};
 use futures_util::StreamExt;
 use tokio::sync::broadcast::Receiver as Denials;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use self::held::{HeldBack, PAUSES};
+use self::held::HeldBack;
 pub use self::job::Job;
 use self::job::Sent;
-use super::api;
 use super::connection::Connection;
 use super::follow::Place;
 use super::health::{Fault, Health};
 use super::refusal;
 use crate::broker::{Event, PublishError, Receipt};
-use crate::names::Offset;
 
 /// Payload bytes that may wait here; beyond it publishing answers `overloaded`.
 pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -180,105 +179,6 @@ impl Run {
                 self.answer(&job, Err(error));
             }
         }
-    }
-
-    async fn answered(&mut self, answer: async_nats::Message) {
-        let number = answer
-            .subject
-            .rsplit('.')
-            .next()
-            .and_then(|end| end.parse().ok());
-        let Some((number, sent)) =
-            number.and_then(|number: u64| Some((number, self.sent.remove(&number)?)))
-        else {
-            return; // its deadline has passed
-        };
-        if answer.status == Some(StatusCode::NO_RESPONDERS) {
-            self.publisher.health.set_of(
-                Fault::NoLeader,
-                sent.job.partition,
-                "no stream takes the message",
-            );
-            return self.held.hold(number, sent);
-        }
-        match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
-            Ok(Response::Ok(ack)) => self.acknowledged(sent, ack),
-            Ok(Response::Err { error }) => {
-                let code = error.error_code();
-                let again = [
-                    ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT,
-                    ErrorCode::STREAM_TOO_MANY_REQUESTS,
-                    ErrorCode::CLUSTER_NOT_LEADER,
-                    ErrorCode::CLUSTER_NOT_AVAILABLE,
-                ];
-                if again.contains(&code) || error.code() == 429 {
-                    let conflict =
-                        sent.conflict || code == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT;
-                    return self.held.hold(number, Sent { conflict, ..sent });
-                }
-                let fault = api::fault(&error);
-                self.publisher
-                    .health
-                    .set_of(fault, sent.job.partition, error.to_string());
-                self.answer(&sent.job, Err(refusal::answered(fault)));
-            }
-            Err(error) => {
-                self.publisher
-                    .health
-                    .set(Fault::Malformed, format!("an acknowledgement: {error}"));
-                self.answer(&sent.job, Err(PublishError::OutcomeUnknown));
-            }
-        }
-        self.release().await;
-    }
-
-    fn acknowledged(&mut self, sent: Sent, ack: PublishAck) {
-        let partition = sent.job.partition;
-        for fault in [Fault::StorageFull, Fault::AccountLimit, Fault::NoLeader] {
-            self.publisher.health.clear_of(fault, partition);
-        }
-        let Some(place) = self.publisher.places.get(usize::from(partition)) else {
-            // Nobody can ask for a position of the work queue.
-            let receipt = Receipt {
-                position: None,
-                timestamp: None,
-                duplicate: ack.duplicate,
-                deduplicated: true,
-            };
-            return self.answer(&sent.job, Ok(receipt));
-        };
-        let then = sent.place.clone();
-        let before = then.as_ref().map_or(Offset(0), |(_, last)| *last);
-        let made_anew = !ack.duplicate && ack.sequence <= before.0;
-        let Some((epoch, _)) = place.now() else {
-            return self.settle_later(sent, ack);
-        };
-        let same_epoch = then.is_some_and(|(then, _)| then == epoch);
-        match (same_epoch, made_anew) {
-            (true, false) | (false, true) => {
-                let receipt = Receipt {
-                    position: Some((epoch, Offset(ack.sequence))),
-                    timestamp: None,
-                    duplicate: ack.duplicate,
-                    deduplicated: true,
-                };
-                self.answer(&sent.job, Ok(receipt));
-            }
-            // It lies in a store whose epoch is not known here yet.
-            (true, true) => {
-                place.suspect();
-                self.settle_later(sent, ack);
-            }
-            // In which of two stores it lies can't be told.
-            (false, false) => self.answer(&sent.job, Err(PublishError::OutcomeUnknown)),
-        }
-    }
-
-    fn settle_later(&mut self, sent: Sent, ack: PublishAck) {
-        if self.unsettled.is_empty() {
-            self.settle_at = Instant::now() + PAUSES[0];
-        }
-        self.unsettled.push((sent, ack));
     }
 
     /// The server does not allow a subject: it will not answer.
