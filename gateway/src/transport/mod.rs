@@ -3,7 +3,7 @@
 
 pub mod address;
 pub mod http;
-mod pace;
 pub mod shard;
 pub mod subprotocols;
+mod throttle;
 pub mod websocket;

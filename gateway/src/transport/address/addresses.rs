@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::backoff::Backoff;
 use super::client::Client;
 use super::key::Key;
-use crate::transport::pace::Pace;
+use crate::transport::throttle::Throttle;
 
 /// Parts of the table, each with a lock of its own.
 const PARTS: usize = 16;
@@ -57,7 +57,7 @@ struct Part {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Memory {
-    pace: Pace,
+    throttle: Throttle,
     backoff: Backoff,
 }
 
@@ -97,8 +97,8 @@ impl Addresses {
         let key = Key::of(client.address);
         let mut part = self.part(key);
         if let Some(rate) = limits.connects_per_second {
-            let pace = &mut part.memory(key).pace;
-            pace.take(rate, now).map_err(TooMany::Handshakes)?;
+            let throttle = &mut part.memory(key).throttle;
+            throttle.take(rate, now).map_err(TooMany::Handshakes)?;
         }
         let most = limits.connections.unwrap_or(u32::MAX);
         part.count(key, most).ok_or(TooMany::Connections)?;
@@ -121,10 +121,10 @@ impl Addresses {
         let key = Key::of(address);
         let part = self.part(key);
         if let Some(rate) = limits.connects_per_second {
-            let mut pace = part
+            let mut throttle = part
                 .remembered(key)
-                .map_or_else(Pace::default, |memory| memory.pace);
-            pace.take(rate, now).map_err(TooMany::Handshakes)?;
+                .map_or_else(Throttle::default, |memory| memory.throttle);
+            throttle.take(rate, now).map_err(TooMany::Handshakes)?;
         }
         let count = part.connections.get(&key).copied().unwrap_or(0);
         match limits.connections {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::refusal::Refusal;
 use crate::config::Limits;
-use crate::transport::pace::Pace;
+use crate::transport::throttle::Throttle;
 
 /// Files that connections leave free: for listeners, epoll, the manifest, the internal port, and
 /// HTTP connections that have not become a WebSocket.
@@ -15,7 +15,7 @@ pub(super) const RESERVED_FILES: usize = 512;
 /// Lets handshakes in.
 #[derive(Debug)]
 pub(super) struct Admission {
-    pace: Mutex<Pace>,
+    throttle: Mutex<Throttle>,
     /// Handshakes that were let in and are not with the shards yet.
     underway: Arc<AtomicUsize>,
     most: usize,
@@ -29,7 +29,7 @@ impl Admission {
     /// Admission for a process that may open `file_limit` files.
     pub(super) fn new(file_limit: usize) -> Self {
         Self {
-            pace: Mutex::default(),
+            throttle: Mutex::default(),
             underway: Arc::default(),
             most: file_limit.saturating_sub(RESERVED_FILES),
         }
@@ -52,8 +52,9 @@ impl Admission {
         if connections + self.underway() >= most {
             return Err(Refusal::full());
         }
-        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.take(limits.connects_per_second, now)
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle
+            .take(limits.connects_per_second, now)
             .map_err(Refusal::rate)?;
         self.underway.fetch_add(1, Ordering::AcqRel);
         Ok(Place(Arc::clone(&self.underway)))

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 /// Kept as the generic cell rate algorithm (ITU-T I.371): one time, no number of tokens to refill,
 /// and a rate that changes between two calls needs no conversion.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct Throttle {
     /// When the bucket is full again.
     full: Option<Instant>,
 }
 
-impl Pace {
+impl Throttle {
     /// Takes a token of a bucket that gets `rate` a second; else says how long until there is one.
     ///
     /// # Errors
@@ -37,35 +37,39 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn taken(pace: &mut Pace, rate: u32, now: Instant) -> usize {
-        std::iter::from_fn(|| pace.take(rate, now).ok()).count()
+    fn taken(throttle: &mut Throttle, rate: u32, now: Instant) -> usize {
+        std::iter::from_fn(|| throttle.take(rate, now).ok()).count()
     }
 
     #[test]
     fn a_second_s_worth_comes_at_once_and_then_the_rate() {
         for rate in [1, 3, 7, 500, 30_001, 99_999, 100_000] {
-            let mut pace = Pace::default();
+            let mut throttle = Throttle::default();
             let start = Instant::now();
-            assert_eq!(taken(&mut pace, rate, start), rate as usize);
+            assert_eq!(taken(&mut throttle, rate, start), rate as usize);
             let half = start + Duration::from_millis(500);
             let expected = rate as usize / 2;
-            let got = taken(&mut pace, rate, half);
+            let got = taken(&mut throttle, rate, half);
             assert!(got.abs_diff(expected) <= 1, "{rate}: {got}");
             let late = start + Duration::from_secs(60);
-            assert_eq!(taken(&mut pace, rate, late), rate as usize, "no more saved");
+            assert_eq!(
+                taken(&mut throttle, rate, late),
+                rate as usize,
+                "no more saved"
+            );
         }
     }
 
     #[test]
     fn who_waits_as_long_as_told_is_let_in() {
-        let mut pace = Pace::default();
+        let mut throttle = Throttle::default();
         let mut now = Instant::now();
         for rate in [3, 1, 250] {
             for _ in 0..1000 {
-                if let Err(wait) = pace.take(rate, now) {
+                if let Err(wait) = throttle.take(rate, now) {
                     assert!(wait <= Duration::from_secs(1), "{wait:?}");
                     now += wait;
-                    pace.take(rate, now).unwrap();
+                    throttle.take(rate, now).unwrap();
                 }
             }
         }
@@ -73,12 +77,15 @@ mod tests {
 
     #[test]
     fn a_new_rate_holds_at_once() {
-        let mut pace = Pace::default();
+        let mut throttle = Throttle::default();
         let start = Instant::now();
-        assert_eq!(taken(&mut pace, 1, start), 1);
-        assert!(taken(&mut pace, 100, start) <= 1, "the second is used up");
+        assert_eq!(taken(&mut throttle, 1, start), 1);
+        assert!(
+            taken(&mut throttle, 100, start) <= 1,
+            "the second is used up"
+        );
         let later = start + Duration::from_millis(500);
-        assert!((49..=51).contains(&taken(&mut pace, 100, later)));
-        assert!(taken(&mut pace, 1, later + Duration::from_secs(1)) == 1);
+        assert!((49..=51).contains(&taken(&mut throttle, 100, later)));
+        assert!(taken(&mut throttle, 1, later + Duration::from_secs(1)) == 1);
     }
 }
