@@ -15,6 +15,7 @@ pub mod helm;
 pub mod image;
 pub mod kubectl;
 pub mod namespace;
+pub mod obstacle;
 pub mod operator;
 pub mod stage;
 pub mod weather;
