@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use linnet_cluster_tests::channel::{READY, channel, condition, settled};
-use linnet_cluster_tests::{Cluster, Guest, Namespace};
+use linnet_cluster_tests::channel::{READY, because, channel, condition, settled};
+use linnet_cluster_tests::{Cluster, Guest, Namespace, image};
 use linnet_tests::scenario;
 use serde_json::json;
 
@@ -139,5 +139,65 @@ fn a_spec_that_gateways_could_not_serve_reaches_none_and_is_mended_by_another_ed
             kubectl.get("configmap/chat-gateway").await["data"],
             configuration["data"]
         );
+    });
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run cluster"]
+fn a_field_that_gateways_are_too_old_for_is_a_warning_and_the_rest_of_the_edit_is_in_force() {
+    scenario(180, async {
+        let (cluster, namespace) = (Cluster::current(), Namespace::create("older").await);
+        let kubectl = namespace.kubectl();
+        let host = format!("{}.linnet.localhost", namespace.name());
+        let page = "https://page.example";
+        let mut chat = channel(
+            "chat",
+            &json!({
+                "gateway": {"image": image::older(), "imagePullPolicy": "Never"},
+                "rollout": {"drainSeconds": 1},
+                "authentication": {"allowedOrigins": [page]},
+                "expose": {"hosts": [host], "ingress": {"className": "contour"}},
+            }),
+        );
+        kubectl.apply(&chat.to_string()).await;
+        kubectl.wait("condition=Ready", CHAT, READY).await;
+        because(
+            &kubectl,
+            CHAT,
+            ("ConfigurationApplied", "AllGateways"),
+            READY,
+        )
+        .await;
+        let door = cluster.http(&host);
+        let mut guest = Guest::enter(&door).await;
+        let pods = kubectl.run(&["get", "pods", "--output=name"]).await;
+        let large = json!({"type": "publish", "room": "lobby", "data": "x".repeat(2000)});
+        assert_eq!(guest.ask(large.clone()).await["type"], "ack");
+
+        chat["spec"]["limits"] = json!({"messageSize": "1Ki", "connectsPerSecondPerAddress": 1});
+        kubectl.apply(&chat.to_string()).await;
+        let applied = ("ConfigurationApplied", "PassedOver");
+        let warned = because(&kubectl, CHAT, applied, 60).await;
+        let applied = condition(&warned, "ConfigurationApplied");
+        assert_eq!(applied["status"], "True", "{applied}");
+        let told = applied["message"].as_str().unwrap();
+        assert!(
+            told.contains("spec.limits.connectsPerSecondPerAddress"),
+            "{told}"
+        );
+        assert_eq!(condition(&warned, "Ready")["status"], "True", "{warned:#}");
+        let answer = guest.ask(large).await;
+        assert_eq!(answer["code"], "message_too_large", "{answer}");
+        for _ in 0..10 {
+            // All of one address, the ingress's: a gateway that knew the field would refuse them.
+            assert_eq!(Guest::status_for(&door, page).await, 101);
+        }
+        let now = kubectl.run(&["get", "pods", "--output=name"]).await;
+        assert_eq!(now, pods, "no pod was replaced");
+
+        chat["spec"]["gateway"] = json!({});
+        kubectl.apply(&chat.to_string()).await;
+        let newer = ("ConfigurationApplied", "AllGateways");
+        because(&kubectl, CHAT, newer, READY).await;
     });
 }
