@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use linnet_gateway::auth::{Tokens, key::Key, keyring::Keyring};
+use linnet_gateway::config::Channel as ManifestChannel;
 use nix::time::{ClockId, clock_gettime};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
@@ -55,6 +57,21 @@ impl Issuer {
         })
     }
 
+    /// CPU time of a whole check as the gateway makes it, in microseconds.
+    fn whole_check_us(&self, manifest: &str, times: u32) -> Result<f64> {
+        let key = Key::pem("bench", self.pair.public_key_pem().as_bytes())?;
+        let tokens = Tokens::with(Keyring::new(vec![key]));
+        let manifest =
+            linnet_crds::check(manifest).map_err(|problems| anyhow::anyhow!("{problems:?}"))?;
+        let channel = ManifestChannel::compile(&manifest);
+        let now = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(std::time::Duration::from);
+        let before = now()?;
+        for token in self.tokens.iter().cycle().take(times as usize) {
+            black_box(tokens.verify(black_box(token), channel.tokens.as_ref()))?;
+        }
+        Ok((now()? - before).as_secs_f64() * 1e6 / f64::from(times))
+    }
+
     /// CPU time of a signature check by ring, in microseconds.
     fn check_us(&self, times: u32) -> Result<f64> {
         use base64::Engine;
@@ -90,7 +107,7 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
     settings
         .gateway_arguments
         .push(format!("--secrets={secrets}"));
-    let (mut with, mut without, mut alone) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut with, mut without, mut alone, mut whole] = [const { Vec::new() }; 4];
     for pair in 0..settings.pairs {
         progress(&format!("tokens: pair {} of {}", pair + 1, settings.pairs));
         for token in if pair % 2 == 0 {
@@ -105,7 +122,9 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
             };
             samples.push(window(server.target, tokens, connections, per_second)?);
         }
-        alone.push(issuer.check_us(settings.pick(5000, 100))?);
+        let times = settings.pick(5000, 100);
+        alone.push(issuer.check_us(times)?);
+        whole.push(issuer.whole_check_us(&manifest, times)?);
     }
     let sums: Vec<f64> = without
         .iter()
@@ -121,6 +140,7 @@ pub fn measure(settings: &Settings, report: &mut Report) -> Result<()> {
         ("handshake with an ES256 token: CPU", with),
         ("anonymous handshake: CPU", without),
         ("signature check by ring: CPU", alone),
+        ("whole check of a token, without a connection: CPU", whole),
     ] {
         let row = Summary::of(values).map(|value| Row::new(what, Unit::Microseconds, value));
         report.rows.extend(row);
