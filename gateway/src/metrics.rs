@@ -8,6 +8,7 @@ use linnet_telemetry::Context;
 
 use crate::message::unix_milliseconds;
 use crate::protocol::ErrorCode;
+use crate::transport::Transport;
 
 /// A number that one thread writes and any thread reads.
 #[derive(Debug, Default)]
@@ -48,6 +49,8 @@ impl Counter {
 pub struct ShardMetrics {
     /// Connections that are open.
     pub connections: Counter,
+    /// How many of them each transport has, in the order of [`Transport::ALL`].
+    pub transports: [Counter; Transport::ALL.len()],
     /// Connections since the start.
     pub connections_opened: Counter,
     /// Messages that clients published or sent.

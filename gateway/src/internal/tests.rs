@@ -15,7 +15,9 @@ use crate::metrics::{DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
 use crate::transport::http::{Home, Reason};
 use crate::transport::shard::accepting::Door;
-use crate::transport::shard::handle::NewConnection;
+use crate::transport::shard::handle::{NewConnection, Opening};
+use crate::transport::shard::wire::Wire;
+use crate::transport::{Role, Transport};
 
 const MANIFEST: &str = "\
 apiVersion: realtime.linnet.dev/v1alpha1
@@ -32,6 +34,10 @@ impl Home for Three {
     }
 
     fn adopt(&self, _: NewConnection) {}
+
+    fn plug(&self, _: Opening, _: Transport, _: Role) -> Option<Wire> {
+        None
+    }
 
     fn listen(&self, _: Arc<dyn Door>) {}
 
@@ -212,6 +218,7 @@ async fn every_metric_of_the_documentation_is_there() {
     for name in [
         "linnet_connections",
         "linnet_connections_opened_total",
+        "linnet_transport_connections{transport=\"sse\"}",
         "linnet_messages_received_total",
         "linnet_messages_delivered_total",
         "linnet_received_bytes_total",

@@ -10,6 +10,7 @@ use crate::config::Telemetry;
 use crate::names::{ConnectionId, RoomName};
 use crate::protocol::{ErrorCode, Protocol, Subscribed};
 use crate::session::Session;
+use crate::transport::Transport;
 
 /// Spans of one trace; what reads traces chokes on longer ones (DESIGN §9).
 const SPANS: u32 = 1000;
@@ -94,14 +95,20 @@ impl ConnectionTrace {
     }
 
     /// The handshake is done.
-    pub fn opened(&mut self, session: &Session, protocol: &dyn Protocol, client: IpAddr) {
+    pub fn opened(
+        &mut self,
+        session: &Session,
+        protocol: &dyn Protocol,
+        transport: Transport,
+        client: IpAddr,
+    ) {
         self.connection = Some(session.connection());
         let mut span = self
             .span("connection", Kind::Server, self.root, self.opened)
-            .with("network.protocol.name", "websocket")
+            .with("network.protocol.name", transport.as_str())
             .with("linnet.protocol", protocol.subprotocol())
             .with("client.address", client.to_string())
-            .with("http.response.status_code", 101_u16);
+            .with("http.response.status_code", transport.opening_status());
         match self.caller {
             Some(caller) if self.trusted => span = span.of(&caller),
             caller => span = span.linked(caller),

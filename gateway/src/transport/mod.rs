@@ -1,9 +1,12 @@
-//! From sockets to protocol frames and back: whose they are, HTTP and the opening handshake, WebSocket frames, and the shards that own
-//! the connections.
+//! From sockets to protocol frames and back: whose they are, HTTP and the opening handshake, WebSocket frames, and the
+//! shards that own the connections.
 
 pub mod address;
 pub mod http;
 pub mod shard;
 pub mod subprotocols;
 mod throttle;
+mod way;
 pub mod websocket;
+
+pub use way::{Role, Transport};

@@ -8,6 +8,7 @@ use super::GatewayMetrics;
 use super::page::Page;
 use crate::metrics::{DELIVERY_BUCKETS, Histogram, ShardMetrics};
 use crate::protocol::ErrorCode;
+use crate::transport::Transport;
 use crate::transport::http::Reason;
 
 impl GatewayMetrics {
@@ -17,6 +18,16 @@ impl GatewayMetrics {
             "Connections that are open",
             None,
             self.sum(|shard| &shard.connections),
+        )?;
+        let transports = Transport::ALL.into_iter().enumerate();
+        let open = transports.map(|(index, transport)| {
+            let count = self.sum(|shard| &shard.transports[index]);
+            ([("transport", transport.as_str())], count)
+        });
+        page.gauges(
+            "linnet_transport_connections",
+            "Connections that are open, by how their clients reach them",
+            open,
         )?;
         page.counter(
             "linnet_connections_opened",

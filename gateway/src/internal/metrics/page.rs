@@ -61,6 +61,23 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// One gauge for each value of a label.
+    pub(super) fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); 1], u64)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (label, value) in values {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(family.encode_family(&label)?)?;
+        }
+        Ok(())
+    }
+
     /// A histogram of times: counts by upper bound, in seconds.
     pub(super) fn seconds(
         &mut self,

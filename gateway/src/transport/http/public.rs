@@ -27,7 +27,9 @@ use crate::transport::address::client::Client;
 use crate::transport::address::forwarded;
 use crate::transport::address::network::is_private;
 use crate::transport::shard::accepting::Door;
-use crate::transport::shard::handle::{NewConnection, Shards};
+use crate::transport::shard::handle::{NewConnection, Opening, Shards};
+use crate::transport::shard::wire::Wire;
+use crate::transport::{Role, Transport};
 
 /// Where sockets go that became WebSockets: the shards, or a stand-in in tests.
 pub trait Home: Send + Sync + 'static {
@@ -36,6 +38,9 @@ pub trait Home: Send + Sync + 'static {
 
     /// Takes one more, which HTTP has upgraded.
     fn adopt(&self, connection: NewConnection);
+
+    /// Opens a connection that has no socket there, if it can.
+    fn plug(&self, opening: Opening, transport: Transport, role: Role) -> Option<Wire>;
 
     /// Accepts newcomers from now on; to pass them on unheard is allowed.
     fn listen(&self, door: Arc<dyn Door>);
@@ -51,6 +56,10 @@ impl Home for Shards {
 
     fn adopt(&self, connection: NewConnection) {
         Shards::adopt(self, connection);
+    }
+
+    fn plug(&self, opening: Opening, transport: Transport, role: Role) -> Option<Wire> {
+        Shards::plug(self, opening, transport, role)
     }
 
     fn listen(&self, door: Arc<dyn Door>) {

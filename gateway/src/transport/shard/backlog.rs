@@ -1,4 +1,4 @@
-//! What waits for a socket that would block, bounded per connection and over all.
+//! What waits for a client that takes no more for now, bounded per connection and over all.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -84,7 +84,8 @@ impl Chunk {
         &self.0.bytes
     }
 
-    fn count(&self) {
+    /// Counts as memory from now on.
+    pub(super) fn count(&self) {
         if !self.0.counted.swap(true, Ordering::Relaxed) {
             self.0
                 .memory
@@ -167,6 +168,18 @@ impl Backlog {
             }
         }
         Ok(true)
+    }
+
+    /// Hands pieces over, whole, until none is left (`true`) or one is not taken.
+    pub fn hand_over(&mut self, now: u32, take: impl Fn(&Chunk) -> bool) -> bool {
+        while let Some(first) = self.pieces.front() {
+            let bytes = first.bytes().len();
+            if !take(first) {
+                return false;
+            }
+            self.advance(bytes, now);
+        }
+        true
     }
 
     fn advance(&mut self, taken: usize, now: u32) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::backlog::{Chunk, QueueMemory};
-use super::encoding::{Encoding, FrameWriter};
+use super::encoding::{Encoding, FrameWriter, Framing};
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName};
 use crate::protocol::PROTOCOLS;
@@ -26,6 +26,8 @@ pub struct Batch {
     span: Option<FanOutSpan>,
     plain: [OnceLock<Chunk>; PROTOCOL_COUNT],
     compressed: OnceLock<Box<[[OnceLock<Chunk>; WINDOWS]; PROTOCOL_COUNT]>>,
+    /// For wires.
+    wired: OnceLock<Box<[OnceLock<Chunk>; PROTOCOL_COUNT]>>,
 }
 
 impl Batch {
@@ -41,7 +43,7 @@ impl Batch {
             .map(|message| message.data.len() + 128)
             .sum();
         let span = traces::fan_out(&room, &messages);
-        let (plain, compressed) = Default::default();
+        let (plain, compressed, wired) = Default::default();
         Self {
             room,
             messages,
@@ -51,6 +53,7 @@ impl Batch {
             span,
             plain,
             compressed,
+            wired,
         }
     }
 
@@ -89,11 +92,12 @@ impl Batch {
     /// All its frames in that encoding.
     pub fn chunk(&self, encoding: Encoding, deflater: &mut Deflater) -> &Chunk {
         let protocol = usize::from(encoding.protocol);
-        let slot = match encoding.window.checked_sub(9) {
-            None => &self.plain[protocol],
-            Some(window) => {
-                &self.compressed.get_or_init(Default::default)[protocol][usize::from(window)]
+        let slot = match encoding.framing {
+            Framing::WebSocket => &self.plain[protocol],
+            Framing::Deflated(window) => {
+                &self.compressed.get_or_init(Default::default)[protocol][usize::from(window - 9)]
             }
+            Framing::Wire => &self.wired.get_or_init(Default::default)[protocol],
         };
         slot.get_or_init(|| {
             let mut out = Vec::with_capacity(self.weight + 64 * self.messages.len());
@@ -124,7 +128,7 @@ impl Batch {
     ) -> u64 {
         let mut writer = FrameWriter {
             out,
-            window: encoding.window,
+            framing: encoding.framing,
             deflater,
         };
         let mut count = 0;

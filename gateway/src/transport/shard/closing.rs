@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::connection::State;
+use super::connection::{Link, State};
 use super::rooms::Item;
 use super::state::Shard;
 use crate::hub::{Address, CommandKind};
@@ -10,7 +10,7 @@ use crate::logging::pace::Pace;
 use crate::names::RoomName;
 use crate::protocol::ErrorCode;
 use crate::traces::{self, End};
-use crate::transport::websocket::frame::{self, Opcode};
+use crate::transport::Role;
 
 /// How long a close may take, in ticks.
 const CLOSE_TICKS: u32 = 10;
@@ -87,7 +87,7 @@ impl Shard {
             }
         }
         let mut close = Vec::new();
-        frame::encode_close(code, reason, &mut close);
+        connection.encoding.close(Some(code), reason, &mut close);
         connection.write_private(&close, &self.memory, now);
         match connection.state {
             State::Broken => return self.forget(slot),
@@ -163,7 +163,7 @@ impl Shard {
 
     /// Leaves all rooms at the hub. With `notify` the connection goes on receiving until the hub has said that nothing
     /// more comes; without, it is taken out of the rooms here at once.
-    fn leave_all(&mut self, slot: u32, notify: bool) {
+    pub(super) fn leave_all(&mut self, slot: u32, notify: bool) {
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };
@@ -180,7 +180,8 @@ impl Shard {
             self.connections[slot as usize].session.rooms.clear();
         }
         self.hub.directory().remove(connection);
-        if rooms.is_empty() && user.is_none() && !notify {
+        let unknown = user.is_none() || self.connections[slot as usize].role() == Role::Visitor;
+        if rooms.is_empty() && unknown && !notify {
             return; // the hub does not know of it
         }
         self.ask_hub(
@@ -242,10 +243,8 @@ impl Shard {
             return;
         };
         let mut close = Vec::new();
-        match code {
-            0 => frame::encode(Opcode::Close, false, &[], &mut close),
-            code => frame::encode_close(code, "", &mut close),
-        }
+        let code = (code != 0).then_some(code);
+        connection.encoding.close(code, "", &mut close);
         connection.write_private(&close, &self.memory, now);
         connection.state = match connection.state {
             State::Broken => State::Broken,
@@ -261,8 +260,10 @@ impl Shard {
 
     /// Nothing more will be written; the client may still answer.
     pub(super) fn half_close(&mut self, slot: u32) {
-        if let Some(connection) = self.connections.get(slot as usize) {
-            let _ = connection.socket.shutdown(std::net::Shutdown::Write); // an error means it is gone already
+        if let Some(connection) = self.connections.get(slot as usize)
+            && let Link::Socket { socket, .. } = &connection.link
+        {
+            let _ = socket.shutdown(std::net::Shutdown::Write); // an error means it is gone already
         }
     }
 }

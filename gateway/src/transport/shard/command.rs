@@ -12,6 +12,7 @@ use super::arrival::Caller;
 use super::batch::Batch;
 use super::handle::{NewConnection, Peers};
 use super::thinning::Thinning;
+use super::wire::{Input, NewWire, Pipe};
 use crate::config::Channel;
 use crate::hub::Delivery;
 use crate::internal::top::Slow;
@@ -26,6 +27,10 @@ pub enum Command {
     Arrive(mio::net::TcpStream, Box<dyn Caller>),
     /// Own this socket.
     Adopt(Box<NewConnection>),
+    /// Own this wire.
+    Plug(Box<NewWire>),
+    /// What the owner of a wire says.
+    Wire(Arc<Pipe>, Input),
     /// Messages of one room.
     Messages(Arc<Batch>),
     /// Something else of the hub.
@@ -48,10 +53,12 @@ impl Command {
         match self {
             Self::Messages(batch) => batch.weight(),
             Self::Deliver(delivery) => delivery.weight(),
+            Self::Wire(_, input) => input.len(),
             Self::Listen(..)
             | Self::Resume
             | Self::Arrive(..)
             | Self::Adopt(_)
+            | Self::Plug(_)
             | Self::Configure(..)
             | Self::Revoked
             | Self::Drain(_)

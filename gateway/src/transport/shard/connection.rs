@@ -1,4 +1,4 @@
-//! What a shard keeps of one socket.
+//! What a shard keeps of one client.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,16 +7,18 @@ use mio::net::TcpStream;
 
 use super::backlog::{Backlog, Chunk, QueueMemory};
 use super::encoding::Encoding;
+use super::wire::Plug;
 use crate::protocol::Handshake;
 use crate::session::Session;
 use crate::traces::ConnectionTrace;
 use crate::transport::address::addresses::Seat;
 use crate::transport::websocket::reader::Reader;
+use crate::transport::{Role, Transport};
 
 /// One connection. Kept small: an idle one is mostly this.
 pub struct Connection {
-    /// The socket.
-    pub socket: TcpStream,
+    /// The way to the client.
+    pub link: Link,
     /// Tells users of the same slot apart.
     pub generation: u32,
     /// Its trace, where it is recorded.
@@ -25,10 +27,8 @@ pub struct Connection {
     pub encoding: Encoding,
     /// How far it has come.
     pub state: State,
-    /// What the socket could not take yet.
+    /// What the client could not take yet.
     pub backlog: Option<Box<Backlog>>,
-    /// Assembles messages from what the client sends.
-    pub reader: Reader,
     /// Who it is and what it may do.
     pub session: Box<Session>,
     /// Its place among the connections of its client's address.
@@ -47,6 +47,40 @@ pub struct Connection {
     pub expiring: Option<(u32, u32)>,
     /// Ticks at which a gateway that drains, or has more than its part, says `goaway`, and closes.
     pub moving: Option<(u32, u32)>,
+}
+
+/// The way to a client. No larger than a socket and its reader are.
+pub enum Link {
+    /// A socket that speaks WebSocket.
+    Socket {
+        /// The socket.
+        socket: TcpStream,
+        /// Assembles messages from what the client sends.
+        reader: Reader,
+    },
+    /// A task that speaks for the client.
+    Wire(Box<Plug>),
+}
+
+impl Link {
+    /// How the client is reached.
+    pub fn transport(&self) -> Transport {
+        match self {
+            Self::Socket { .. } => Transport::WebSocket,
+            Self::Wire(plug) => plug.transport,
+        }
+    }
+
+    /// Writes what it takes now; gives how many bytes that was.
+    fn write(&mut self, chunk: &Chunk) -> io::Result<usize> {
+        match self {
+            Self::Socket { socket, .. } => try_write(socket, chunk.bytes()),
+            Self::Wire(plug) => Ok(match plug.offer(chunk) {
+                true => chunk.bytes().len(),
+                false => 0,
+            }),
+        }
+    }
 }
 
 /// How far a connection has come.
@@ -87,52 +121,71 @@ impl Connection {
         self.trace.as_ref().map(|trace| trace.trace_id())
     }
 
+    /// Whose connection it is.
+    pub fn role(&self) -> Role {
+        match &self.link {
+            Link::Socket { .. } => Role::Client,
+            Link::Wire(plug) => plug.role,
+        }
+    }
+
     /// Whether frames are still sent to it.
     pub fn receives(&self) -> bool {
         matches!(self.state, State::Open | State::Detaching { .. })
     }
 
-    /// Writes frames, or lets them wait. Gives the bytes that the socket took.
+    /// Writes frames, or lets them wait. Gives the bytes that the client's link took.
     pub fn write(&mut self, chunk: &Chunk, now: u32) -> usize {
         if let Some(backlog) = &mut self.backlog {
             backlog.push(chunk.clone());
             return 0;
         }
-        let bytes = chunk.bytes();
-        match self.try_write(bytes) {
-            Some(taken) if taken == bytes.len() => taken,
-            Some(taken) => {
+        match self.link.write(chunk) {
+            Ok(taken) if taken == chunk.bytes().len() => taken,
+            Ok(taken) => {
                 self.backlog = Some(Box::new(Backlog::new(chunk.clone(), taken, now)));
                 taken
             }
-            None => 0,
+            Err(_) => {
+                self.break_off();
+                0
+            }
         }
     }
 
     /// Writes frames that are for this connection alone.
     pub fn write_private(&mut self, bytes: &[u8], memory: &Arc<QueueMemory>, now: u32) -> usize {
+        let chunk = || Chunk::new(bytes.to_vec(), memory.clone());
+        let Link::Socket { socket, .. } = &mut self.link else {
+            return self.write(&chunk(), now);
+        };
         if let Some(backlog) = &mut self.backlog {
-            backlog.push(Chunk::new(bytes.to_vec(), memory.clone()));
+            backlog.push(chunk());
             return 0;
         }
-        match self.try_write(bytes) {
-            Some(taken) if taken == bytes.len() => taken,
-            Some(taken) => {
-                let rest = Chunk::new(bytes.to_vec(), memory.clone());
-                self.backlog = Some(Box::new(Backlog::new(rest, taken, now)));
+        match try_write(socket, bytes) {
+            Ok(taken) if taken == bytes.len() => taken,
+            Ok(taken) => {
+                self.backlog = Some(Box::new(Backlog::new(chunk(), taken, now)));
                 taken
             }
-            None => 0,
+            Err(_) => {
+                self.break_off();
+                0
+            }
         }
     }
 
-    /// Writes what waits. Gives the bytes that the socket took.
+    /// Writes what waits. Gives the bytes that the client's link took.
     pub fn write_backlog(&mut self, now: u32) -> usize {
         let Some(backlog) = &mut self.backlog else {
             return 0;
         };
         let before = backlog.bytes();
-        let outcome = backlog.write(&mut self.socket, now);
+        let outcome = match &mut self.link {
+            Link::Socket { socket, .. } => backlog.write(socket, now),
+            Link::Wire(plug) => Ok(backlog.hand_over(now, |chunk| plug.offer(chunk))),
+        };
         let taken = before - backlog.bytes();
         match outcome {
             Ok(true) => self.backlog = None,
@@ -142,28 +195,29 @@ impl Connection {
         taken
     }
 
-    /// Bytes that wait.
+    /// Bytes that wait: what the kernel has of a socket's is not known.
     pub fn waiting(&self) -> usize {
-        self.backlog.as_ref().map_or(0, |backlog| backlog.bytes())
+        let ready = match &self.link {
+            Link::Socket { .. } => 0,
+            Link::Wire(plug) => plug.waiting(),
+        };
+        ready + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes())
     }
 
-    /// The socket is of no use any more.
+    /// The link is of no use any more.
     pub fn break_off(&mut self) {
         self.state = State::Broken;
         self.backlog = None;
     }
+}
 
-    fn try_write(&mut self, bytes: &[u8]) -> Option<usize> {
-        loop {
-            match self.socket.write(bytes) {
-                Ok(taken) => return Some(taken),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(0),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    self.break_off();
-                    return None;
-                }
-            }
+/// Writes what a socket takes now.
+fn try_write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match socket.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            outcome => return outcome,
         }
     }
 }

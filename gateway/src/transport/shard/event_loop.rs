@@ -144,6 +144,8 @@ impl Shard {
             Command::Arrive(socket, caller) => self.take_over(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
             Command::Adopt(connection) => self.adopt(*connection),
+            Command::Plug(wire) => self.plug_in(*wire),
+            Command::Wire(pipe, input) => self.heed(&pipe, input),
             Command::Configure(channel, _waits) => self.configure(channel),
             Command::Revoked => self.cut_revoked(),
             Command::Drain(window) => self.drain(window),

@@ -259,6 +259,7 @@ mod tests {
     use linnet_telemetry::Context;
 
     use super::super::backlog::QueueMemory;
+    use super::super::encoding::Framing;
     use super::*;
     use crate::message::{Message, Payload};
     use crate::names::RoomName;
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(fan_out.batches.len(), 3, "joined in one write");
         let encoding = Encoding {
             protocol: 0,
-            window: 0,
+            framing: Framing::WebSocket,
         };
         let left_for = |connection| {
             fan_out.frames_without(connection, encoding, &mut Deflater::default(), &mut vec![])

@@ -13,12 +13,14 @@ use super::accepting::Door;
 use super::arrival::Caller;
 use super::command::Command;
 use super::thinning::{Thinning, shares};
+use super::wire::{NewWire, Pipe, Plug, Wire};
 use crate::auth::Identity;
 use crate::config::Channel;
 use crate::internal::top::Slow;
 use crate::metrics::ShardMetrics;
 use crate::protocol::{Handshake, ProtocolIndex};
 use crate::transport::address::addresses::Seat;
+use crate::transport::{Role, Transport};
 
 /// How long a configuration waits for shards that have not taken it.
 const CONFIGURED: Duration = Duration::from_secs(5);
@@ -193,6 +195,19 @@ impl Shards {
             shard.connections.fetch_add(1, Ordering::Relaxed);
             shard.send(Command::Adopt(Box::new(connection)));
         }
+    }
+
+    /// Opens a connection without a socket on the shard with the fewest, and gives the client's end of it.
+    #[must_use]
+    pub fn plug(&self, opening: Opening, transport: Transport, role: Role) -> Option<Wire> {
+        let loads = self.0.iter().map(ShardHandle::load).enumerate();
+        let (number, _) = loads.min_by_key(|(_, load)| *load)?;
+        let pipe = Arc::new(Pipe::new());
+        let plug = Plug::new(Arc::clone(&pipe), transport, role);
+        let shard = &self.0[number];
+        shard.connections.fetch_add(1, Ordering::Relaxed);
+        shard.send(Command::Plug(Box::new(NewWire { opening, plug })));
+        Some(Wire::new(pipe, self.clone(), number))
     }
 
     fn fewest(&self) -> Option<&ShardHandle> {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 
-use super::connection::{Connection, State};
-use super::encoding::Encoding;
+use super::connection::{Connection, Link, State};
+use super::encoding::{Encoding, Framing};
 use super::expiry::expiring;
 use super::handle::{NewConnection, Opening};
 use super::state::Shard;
@@ -18,6 +18,7 @@ use crate::logging::pace::SharedPace;
 use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
 use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
 use crate::traces::{self, ConnectionTrace};
+use crate::transport::Role;
 use crate::transport::websocket::frame::{self, Opcode};
 use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader};
 
@@ -56,33 +57,8 @@ impl Shard {
             }
             return;
         }
-        let client = opening.client;
-        let protocol = Encoding {
-            protocol: opening.protocol,
-            window: 0,
-        };
-        let first = protocol.protocol().first_request(&opening.handshake);
-        let mut connection = self.connection(socket, opening);
-        let identified = matches!(connection.state, State::Open);
-        let connection_id = connection.session.connection();
-        tracing::debug!(%connection_id, trace_id = connection.trace_id(), %client, "connection opened");
-        if let Some(trace) = &mut connection.trace {
-            trace.opened(&connection.session, protocol.protocol(), client);
-        }
-        let slot = self.connections.insert(connection) as u32;
-        self.count();
-        self.metrics.connections.set(self.connections.len() as u64);
-        self.metrics.connections_opened.add(1);
-        self.plan_move(slot);
-        self.schedule(slot);
-        self.open_out(slot);
-        self.out.extend_from_slice(response);
-        if identified {
-            self.identified(slot);
-        }
-        if let Some(request) = first {
-            self.request(slot, request);
-        }
+        let reader = Reader::new();
+        let slot = self.begin(Link::Socket { socket, reader }, opening, response);
         if !early.is_empty() {
             self.received(slot, early);
         }
@@ -91,7 +67,43 @@ impl Shard {
         self.flush_out(); // what the socket has already raises an event as soon as it is watched
     }
 
-    fn connection(&mut self, socket: mio::net::TcpStream, mut opening: Opening) -> Connection {
+    /// Makes a link a connection and greets it, behind `response`. Gives its slot.
+    pub(super) fn begin(&mut self, link: Link, opening: Opening, response: &[u8]) -> u32 {
+        let client = opening.client;
+        let transport = link.transport();
+        let mut connection = self.connection(link, opening);
+        let protocol = connection.encoding.protocol();
+        let first = match &connection.handshake {
+            Some(handshake) => protocol.first_request(handshake),
+            None => protocol.first_request(&Handshake::default()),
+        };
+        // A visitor is nobody's connection: neither is it greeted, nor is the hub told.
+        let greets = matches!(connection.state, State::Open) && connection.role() == Role::Client;
+        let connection_id = connection.session.connection();
+        let name = transport.as_str();
+        tracing::debug!(%connection_id, trace_id = connection.trace_id(), %client, transport = name, "connection opened");
+        if let Some(trace) = &mut connection.trace {
+            trace.opened(&connection.session, protocol, transport, client);
+        }
+        let slot = self.connections.insert(connection) as u32;
+        self.count();
+        self.metrics.connections.set(self.connections.len() as u64);
+        self.metrics.transports[transport as usize].add(1);
+        self.metrics.connections_opened.add(1);
+        self.plan_move(slot);
+        self.schedule(slot);
+        self.open_out(slot);
+        self.out.extend_from_slice(response);
+        if greets {
+            self.identified(slot);
+        }
+        if let Some(request) = first {
+            self.request(slot, request);
+        }
+        slot
+    }
+
+    fn connection(&mut self, link: Link, mut opening: Opening) -> Connection {
         let now = self.wheel.now();
         let mut session = Session::new(opening.info.clone(), &self.channel, self.now_ms());
         if let Some(identity) = opening.identity.take() {
@@ -105,17 +117,21 @@ impl Shard {
             },
         };
         let handshake = &opening.handshake;
+        let framing = match (&link, opening.deflate) {
+            (Link::Wire(_), _) => Framing::Wire,
+            (Link::Socket { .. }, Some(window)) => Framing::Deflated(window),
+            (Link::Socket { .. }, None) => Framing::WebSocket,
+        };
         Connection {
-            socket,
+            link,
             generation: self.next_generation(),
             trace: ConnectionTrace::begin(self.channel.telemetry, opening.caller),
             encoding: Encoding {
                 protocol: opening.protocol,
-                window: opening.deflate.unwrap_or(0),
+                framing,
             },
             state,
             backlog: None,
-            reader: Reader::new(),
             session: Box::new(session),
             seat: opening.seat,
             handshake: handshake.room.is_some().then(|| handshake.clone().into()),
@@ -137,7 +153,11 @@ impl Shard {
                 drained = true;
                 break;
             };
-            match connection.socket.read(&mut scratch) {
+            let Link::Socket { socket, .. } = &mut connection.link else {
+                drained = true; // it has the slot of a socket that was told of
+                break;
+            };
+            match socket.read(&mut scratch) {
                 Ok(0) => {
                     self.gone(slot);
                     drained = true;
@@ -174,8 +194,11 @@ impl Shard {
         };
         connection.heard = now;
         connection.pinged = false;
-        let compressed = connection.encoding.window > 0;
-        let mut reader = std::mem::take(&mut connection.reader);
+        let compressed = matches!(connection.encoding.framing, Framing::Deflated(_));
+        let Link::Socket { reader, .. } = &mut connection.link else {
+            return;
+        };
+        let mut reader = std::mem::take(reader);
         let mut inflater = std::mem::take(&mut self.inflater);
         let max = self.channel.limits.frame_size();
         let mut context = ReadContext {
@@ -189,7 +212,9 @@ impl Shard {
             let receiving = reader.mid_message();
             let since = connection.receiving_since.or(NonZeroU32::new(now.max(1)));
             connection.receiving_since = if receiving { since } else { None };
-            connection.reader = reader;
+            if let Link::Socket { reader: place, .. } = &mut connection.link {
+                *place = reader;
+            }
         }
         if let Err(ReadError { code, reason }) = outcome {
             self.close_with(slot, code, reason, None);
@@ -252,7 +277,7 @@ impl Shard {
         }
     }
 
-    fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
+    pub(super) fn frame(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
         let mut around = Surroundings {
             channel: &self.channel,
             tokens: &self.tokens,

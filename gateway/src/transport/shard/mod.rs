@@ -7,7 +7,8 @@
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes;
 //!   [`thinning`] moves some connections to other gateways.
 //! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
-//! - [`connection`] is what is kept of a socket, [`backlog`] what waits for one that would block.
+//! - [`connection`] is what is kept of a client, [`backlog`] what waits for one that takes no more; [`wire`] is a client
+//!   that has no socket of ours.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
 
 pub mod accepting;
@@ -33,5 +34,6 @@ pub mod state;
 mod thinning;
 mod timers;
 mod wheel;
+pub mod wire;
 
 pub use handle::{NewConnection, Opening, ShardHandle, Shards};

@@ -300,7 +300,7 @@ impl Shard {
         self.open_out(slot);
         let mut writer = FrameWriter {
             out: &mut self.out,
-            window: encoding.window,
+            framing: encoding.framing,
             deflater: &mut self.deflater,
         };
         if let Verdict::Close(code) = encoding.protocol().encode_reply(reply, &mut writer) {

@@ -233,6 +233,7 @@ impl Shard {
                 self.moving.fetch_sub(1, Ordering::Relaxed);
             }
             self.metrics.connections.set(self.connections.len() as u64);
+            self.metrics.transports[connection.link.transport() as usize].subtract(1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, Link, State};
 use super::state::Shard;
 use super::wheel::ticks;
 use crate::config::Heartbeat;
@@ -44,8 +44,10 @@ impl Shard {
         }
         match connection.state {
             State::Closing { until, .. } if until <= now => {
-                let _ = socket2::SockRef::from(&connection.socket)
-                    .set_linger(Some(std::time::Duration::ZERO));
+                if let Link::Socket { socket, .. } = &connection.link {
+                    let _ =
+                        socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
+                }
                 return self.forget(slot); // with a reset: the client does not take the close frame
             }
             State::Detaching { until, .. } if until <= now => return self.gone(slot),
@@ -54,6 +56,16 @@ impl Shard {
             }
             State::Broken => return self.gone(slot),
             State::Open | State::Awaiting { .. } => {
+                // A wire is not pinged. Its owner shows that it is there by taking what lies ready.
+                let is_wire = match &mut connection.link {
+                    Link::Socket { .. } => false,
+                    Link::Wire(plug) => {
+                        if plug.moves() {
+                            (connection.heard, connection.pinged) = (now, false);
+                        }
+                        true
+                    }
+                };
                 let silent = now - connection.heard;
                 let stuck = connection
                     .backlog
@@ -66,14 +78,20 @@ impl Shard {
                     return self.close(slot, ErrorCode::SlowConsumer);
                 }
                 if silent >= interval + timeout || receiving {
-                    return self.close(slot, ErrorCode::PingTimeout);
+                    let code = match is_wire {
+                        true => ErrorCode::SlowConsumer,
+                        false => ErrorCode::PingTimeout,
+                    };
+                    return self.close(slot, code);
                 }
                 if silent >= interval && !connection.pinged {
                     connection.pinged = true;
-                    self.open_out(slot);
-                    let sent = self.started.elapsed().as_micros() as u64; // echoed by the pong
-                    frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
-                    self.flush_out();
+                    if !is_wire {
+                        self.open_out(slot);
+                        let sent = self.started.elapsed().as_micros() as u64; // echoed by the pong
+                        frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
+                        self.flush_out();
+                    }
                 }
                 if self.expire_if_due(slot, now) {
                     return;

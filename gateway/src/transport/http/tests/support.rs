@@ -14,7 +14,9 @@ use crate::config::Channel;
 use crate::drain::{Lifecycle, Phase};
 use crate::transport::http::{Home, Public, Reason, server};
 use crate::transport::shard::accepting::{Door, Knock};
-use crate::transport::shard::handle::NewConnection;
+use crate::transport::shard::handle::{NewConnection, Opening};
+use crate::transport::shard::wire::Wire;
+use crate::transport::{Role, Transport};
 
 /// What a right handshake needs.
 pub const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -35,6 +37,10 @@ impl Home for Kept {
 
     fn adopt(&self, connection: NewConnection) {
         self.connections.lock().unwrap().push(connection);
+    }
+
+    fn plug(&self, _: Opening, _: Transport, _: Role) -> Option<Wire> {
+        None
     }
 
     fn listen(&self, door: Arc<dyn Door>) {

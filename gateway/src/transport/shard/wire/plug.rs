@@ -1,0 +1,133 @@
+//! The end of a wire that a shard has.
+
+use std::sync::Arc;
+
+use super::super::backlog::Chunk;
+use super::super::connection::{Link, State};
+use super::super::handle::Opening;
+use super::super::state::Shard;
+use super::owner::Input;
+use super::pipe::Pipe;
+use crate::protocol::Frame;
+use crate::traces::{self, End};
+use crate::transport::{Role, Transport};
+
+/// A wire on its way to a shard.
+#[derive(Debug)]
+pub struct NewWire {
+    /// What was agreed on before there was a connection.
+    pub opening: Opening,
+    /// The shard's end.
+    pub(in super::super) plug: Plug,
+}
+
+/// What a shard has in a socket's place.
+#[derive(Debug)]
+pub struct Plug {
+    pipe: Arc<Pipe>,
+    /// How the client is reached.
+    pub transport: Transport,
+    /// Whether it is somebody's connection.
+    pub role: Role,
+    /// What the owner had taken when the shard last looked.
+    seen: u64,
+}
+
+impl Plug {
+    pub(in super::super) fn new(pipe: Arc<Pipe>, transport: Transport, role: Role) -> Self {
+        Self {
+            pipe,
+            transport,
+            role,
+            seen: 0,
+        }
+    }
+
+    /// Gives frames to the owner, all or none; if none, the owner tells when there is room.
+    pub fn offer(&self, chunk: &Chunk) -> bool {
+        self.pipe.offer(chunk)
+    }
+
+    /// Bytes that the owner has not taken.
+    pub fn waiting(&self) -> usize {
+        self.pipe.level().0
+    }
+
+    /// Whether the owner has taken something since the last look, or there is nothing that it could.
+    pub fn moves(&mut self) -> bool {
+        let (bytes, taken) = self.pipe.level();
+        let before = std::mem::replace(&mut self.seen, taken);
+        bytes == 0 || taken != before
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        self.pipe.end();
+    }
+}
+
+impl Shard {
+    /// Makes a wire a connection.
+    pub(in super::super) fn plug_in(&mut self, new: NewWire) {
+        let NewWire { opening, plug } = new;
+        let pipe = Arc::clone(&plug.pipe);
+        self.flush_out();
+        let slot = self.begin(Link::Wire(Box::new(plug)), opening, &[]);
+        let generation = self.connections.get(slot as usize);
+        if let Some(generation) = generation.map(|connection| connection.generation) {
+            let _ = pipe.home.set(self.address(slot, generation)); // it has one home only
+        }
+        self.cut_if_revoked(slot);
+        self.flush_out();
+        self.uncount(); // whoever gave it has counted it
+    }
+
+    /// Does what a wire's owner says.
+    pub(in super::super) fn heed(&mut self, pipe: &Pipe, input: Input) {
+        if matches!(input, Input::Text(_) | Input::Binary(_)) {
+            pipe.places.add_permits(1);
+        }
+        let Some(slot) = pipe.home.get().and_then(|home| self.find(*home)) else {
+            return;
+        };
+        match input {
+            Input::Text(text) => self.heard_on_wire(slot, Frame::Text(&text), text.len()),
+            Input::Binary(bytes) => self.heard_on_wire(slot, Frame::Binary(&bytes), bytes.len()),
+            Input::Close(code) => self.closed_by_client(slot, Some(code)),
+            Input::Room => self.flush_backlog(slot),
+            Input::Dropped => self.unplugged(slot),
+        }
+    }
+
+    fn heard_on_wire(&mut self, slot: u32, frame: Frame<'_>, length: usize) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
+            return;
+        }
+        self.metrics.bytes_in.add(length as u64);
+        if let Some(trace) = &mut connection.trace {
+            trace.read(length);
+        }
+        if length > self.channel.limits.frame_size() {
+            return self.close_with(slot, 1009, "message too big", None);
+        }
+        self.frame(slot, frame, length);
+    }
+
+    /// The owner is gone: the only way in which some clients can close.
+    fn unplugged(&mut self, slot: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        if matches!(connection.state, State::Open | State::Awaiting { .. }) {
+            let connection_id = connection.session.connection();
+            tracing::debug!(%connection_id, trace_id = connection.trace_id(), "connection closed by the client");
+            traces::closed(connection, 1005, End::Client);
+        }
+        self.leave_all(slot, false);
+        self.forget(slot);
+    }
+}
