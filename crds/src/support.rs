@@ -53,9 +53,6 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("transports.socketIO.mode", |s| {
         s.transports.socket_io.mode.is_enabled()
     }),
-    ("transports.serverSentEvents.mode", |s| {
-        s.transports.server_sent_events.mode.is_enabled()
-    }),
     ("history.replicas", |s| {
         s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.replicas != 1)
     }),
@@ -121,10 +118,6 @@ mod tests {
             (
                 "transports.socketIO.mode",
                 json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
-            ),
-            (
-                "transports.serverSentEvents.mode",
-                json!({"transports": {"serverSentEvents": {"mode": "Enabled"}}}),
             ),
             ("history.replicas", json!({"history": {"replicas": 3}})),
             ("history.partitions", json!({"history": {"partitions": 2}})),

@@ -1,5 +1,6 @@
 //! Counters of the hot path: one set per shard, written by that shard alone and added up when somebody asks.
 
+use std::ops::Index;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -68,13 +69,31 @@ pub struct ShardMetrics {
     /// Connections closed because they did not read fast enough.
     pub slow_consumers: Counter,
     /// Requests refused, by error code, in the order of [`crate::protocol::ErrorCode::ALL`].
-    pub refusals: [Counter; ErrorCode::ALL.len()],
+    pub refusals: ByCode,
     /// Closes by the server, by reason, in the same order.
-    pub closes: [Counter; ErrorCode::ALL.len()],
+    pub closes: ByCode,
     /// Seconds from publish to socket.
     pub delivery: Histogram,
     /// Seconds from a ping to its pong.
     pub ping: Histogram,
+}
+
+/// A counter for each error code, by its number.
+#[derive(Debug)]
+pub struct ByCode([Counter; ErrorCode::ALL.len()]);
+
+impl Default for ByCode {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Index<usize> for ByCode {
+    type Output = Counter;
+
+    fn index(&self, code: usize) -> &Counter {
+        &self.0[code]
+    }
 }
 
 /// Upper bounds of the delivery histogram's buckets, in seconds.

@@ -12,6 +12,7 @@ pub mod client;
 pub mod collector;
 pub mod conformance;
 pub mod contract;
+pub mod events;
 pub mod fleet;
 pub mod follower;
 pub mod gateway;
@@ -37,6 +38,7 @@ pub mod worker;
 pub use bystander::Bystander;
 pub use client::{Client, Refusal};
 pub use collector::Collector;
+pub use events::Events;
 pub use fleet::{Doors, Fleet};
 pub use follower::Follower;
 pub use gateway::Gateway;
@@ -52,7 +54,7 @@ pub use worker::Worker;
 /// What most tests need.
 pub mod prelude {
     pub use crate::{
-        Bystander, Client, Collector, Follower, Gateway, Manifest, Plain, Raw, Refusal,
+        Bystander, Client, Collector, Events, Follower, Gateway, Manifest, Plain, Raw, Refusal,
     };
     pub use crate::{Doors, Fleet, NatsCluster, NatsServer, Operator, Proxy};
     pub use crate::{scenario, until, within};

@@ -41,6 +41,8 @@ pub struct Channel {
     pub drain: Duration,
     /// Whether permessage-deflate is negotiated.
     pub compression: bool,
+    /// Whether streams of events are served.
+    pub server_sent_events: bool,
     /// Public path prefix; begins and ends with `/`.
     pub path: String,
     /// Whether the console page is served.
@@ -145,6 +147,7 @@ impl Channel {
             },
             drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
             compression: spec.transports.web_socket.compression == Compression::PerMessage,
+            server_sent_events: spec.transports.server_sent_events.mode.is_enabled(),
             path: if path.is_empty() {
                 "/".into()
             } else {

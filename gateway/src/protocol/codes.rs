@@ -68,11 +68,13 @@ pub enum ErrorCode {
     Revoked,
     /// The keys to check a token with can't be had.
     KeysUnavailable,
+    /// The manifest does not have this transport served any more.
+    TransportDisabled,
 }
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -105,6 +107,7 @@ impl ErrorCode {
         Self::TokenExpired,
         Self::Revoked,
         Self::KeysUnavailable,
+        Self::TransportDisabled,
     ];
 
     /// The protocol's word.
@@ -256,6 +259,11 @@ impl ErrorCode {
                 "keys_unavailable",
                 4111,
                 "the keys to check the token with can't be had now: try again later",
+            ),
+            Self::TransportDisabled => (
+                "transport_disabled",
+                4012,
+                "this way to connect is switched off: use another",
             ),
         }
     }

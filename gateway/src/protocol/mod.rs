@@ -20,6 +20,9 @@ use crate::names::RoomName;
 /// All protocols; a connection holds an index into this table.
 pub static PROTOCOLS: [&dyn Protocol; 2] = [&json::Json, &plain::Plain];
 
+/// The place of `linnet.v1.json` in [`PROTOCOLS`].
+pub const JSON: ProtocolIndex = 0;
+
 /// The index of a protocol in [`PROTOCOLS`].
 pub type ProtocolIndex = u8;
 

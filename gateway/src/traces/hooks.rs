@@ -13,6 +13,7 @@ use crate::config::Telemetry;
 use crate::hub::CommandKind;
 use crate::message::Message;
 use crate::names::RoomName;
+use crate::transport::Transport;
 use crate::transport::shard::connection::Connection;
 
 /// What the environment says, which holds before the manifest.
@@ -107,6 +108,7 @@ pub fn closed(connection: &mut Connection, code: u16, end: End) {
 pub fn handshake_refused(
     telemetry: Telemetry,
     peer: IpAddr,
+    transport: Transport,
     reason: &'static str,
     status: u16,
 ) -> Option<Context> {
@@ -115,7 +117,7 @@ pub fn handshake_refused(
     }
     let context = Context::new_trace(true);
     let span = Span::ended("connection", Kind::Server, context, span::now())
-        .with("network.protocol.name", "websocket")
+        .with("network.protocol.name", transport.as_str())
         .with("client.address", peer.to_string())
         .with("http.response.status_code", status)
         .failed(reason);

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod http;
 pub mod shard;
+mod sse;
 pub mod subprotocols;
 mod throttle;
 mod way;

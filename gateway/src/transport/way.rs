@@ -1,5 +1,7 @@
 //! In which ways clients reach their connections, and what these are for.
 
+use crate::config::Channel;
+
 /// How a client reaches its connection, as metrics and traces name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -20,6 +22,15 @@ impl Transport {
         match self {
             Self::WebSocket => "websocket",
             Self::ServerSentEvents => "sse",
+        }
+    }
+
+    /// Whether a channel has it served.
+    #[must_use]
+    pub fn is_served(self, channel: &Channel) -> bool {
+        match self {
+            Self::WebSocket => true,
+            Self::ServerSentEvents => channel.server_sent_events,
         }
     }
 

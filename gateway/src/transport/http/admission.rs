@@ -23,7 +23,7 @@ pub(super) struct Admission {
 
 /// A place for one connection, held from its admission until a shard has it.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(in crate::transport) struct Place(Arc<AtomicUsize>);
 
 impl Admission {
     /// Admission for a process that may open `file_limit` files.

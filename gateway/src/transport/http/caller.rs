@@ -14,6 +14,7 @@ use super::server::HEADER_BYTES;
 use super::slots::Slot;
 use super::upgrade::{Admitted, Unidentified, accept, admit, agreement, identify, opening};
 use crate::traces;
+use crate::transport::Transport;
 use crate::transport::address::client::Client;
 use crate::transport::address::proxy::{self, Start};
 use crate::transport::shard::arrival::{Caller, Heard, Welcome};
@@ -117,7 +118,8 @@ impl Newcomer {
         } = request;
         let admitted = admit(&self.public, client)?;
         let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers)?;
-        let identity = match identify(&self.public, client, &accepted) {
+        let later = self.public.policy().can_connect(accepted.protocol);
+        let identity = match identify(&self.public, client, accepted.token.as_deref(), later) {
             Ok(identity) => identity,
             Err(Unidentified::Refused(refusal)) => return Err(refusal),
             // HTTP proper can wait.
@@ -149,7 +151,7 @@ impl Caller for Newcomer {
             Ok(Some(welcome)) => Heard::Welcome(Box::new(welcome)),
             Ok(None) => Heard::Elsewhere,
             Err(refusal) => {
-                self.public.tell_of(address, &refusal);
+                self.public.tell_of(address, Transport::WebSocket, &refusal);
                 Heard::Refused(refusal.to_bytes())
             }
         }

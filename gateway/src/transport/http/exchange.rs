@@ -14,11 +14,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::Service as _;
 
+use super::lease::Lease;
 use super::public::Public;
 use super::refusal::Refusal;
 use super::upgrade::{Admitted, Agreed, Unidentified, upgrade};
 use crate::auth::TokenError;
 use crate::transport::address::client::Client;
+use crate::transport::sse;
 
 /// Answers one connection's requests. Lives and dies with it, so what a handshake agreed on is
 /// kept here for whoever takes the socket when HTTP is done with it.
@@ -26,6 +28,7 @@ use crate::transport::address::client::Client;
 pub(super) struct Exchange {
     public: Arc<Public>,
     peer: SocketAddr,
+    lease: Arc<Lease>,
     /// Whether a request came.
     asked: AtomicBool,
     /// Where the first handshake was let in already.
@@ -35,10 +38,16 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(public: Arc<Public>, peer: SocketAddr, admitted: Option<Admitted>) -> Self {
+    pub(super) fn new(
+        public: Arc<Public>,
+        peer: SocketAddr,
+        lease: Arc<Lease>,
+        admitted: Option<Admitted>,
+    ) -> Self {
         Self {
             public,
             peer,
+            lease,
             asked: AtomicBool::new(false),
             admitted: Mutex::new(admitted),
             agreed: Arc::default(),
@@ -53,6 +62,11 @@ impl Exchange {
     /// Whether the client got as far as a request.
     pub(super) fn was_asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The time that it has.
+    pub(super) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
     }
 
     /// What was agreed on, if a request was answered with 101.
@@ -122,6 +136,11 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
         // Handshakes do not pass through the router: they are what comes in a storm.
         if request.uri().path() == self.public.socket_path {
             return self.upgrade(request);
+        }
+        if request.uri().path() == self.public.events_path {
+            let client = self.public.client(self.peer.ip(), request.headers());
+            let (public, lease) = (Arc::clone(&self.public), Arc::clone(&self.lease));
+            return Answer::Later(Box::pin(sse::answer(public, client, request, lease)));
         }
         if self.public.lifecycle.is_draining() {
             return Answer::now(Refusal::draining().into_response());

@@ -2,8 +2,9 @@
 //!
 //! A connection's way: a shard accepts it through `door` and hears its first bytes by `caller`. A
 //! handshake that is let in stays there. Anything else comes to [`server`] (`rewind`): `exchange`
-//! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, and
-//! everything else that the port serves is `console`. [`cors`] is for what pages ask for otherwise.
+//! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, events go to
+//! [`sse`](super::sse), and everything else that the port serves is `console`. [`cors`] is for what pages ask for
+//! otherwise. `lease` bounds the time of a connection.
 
 mod admission;
 mod caller;
@@ -12,6 +13,7 @@ pub mod cors;
 mod door;
 mod exchange;
 mod file_limit;
+mod lease;
 mod metrics;
 mod page;
 mod policy;
@@ -23,8 +25,11 @@ mod slots;
 mod upgrade;
 
 pub use file_limit::raise_file_limit;
+pub(in crate::transport) use lease::Lease;
 pub use metrics::{HttpMetrics, Reason};
+pub(in crate::transport) use policy::Policy;
 pub use public::{Home, Public};
+pub(in crate::transport) use refusal::Refusal;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::transport::websocket::origin::Origins;
 
 /// The configuration in force, as the public port uses it.
 #[derive(Debug)]
-pub(super) struct Policy {
+pub(in crate::transport) struct Policy {
     pub(super) channel: Arc<Channel>,
     pub(super) origins: Origins,
     /// Networks of the proxies that are believed.
@@ -30,6 +30,16 @@ impl Policy {
             channel,
             told_of_proxy: AtomicBool::new(false),
         }
+    }
+
+    /// The channel that this is compiled from.
+    pub(in crate::transport) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// The pages that may come.
+    pub(in crate::transport) fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Says, once, that a proxy is not listed, and what it means.

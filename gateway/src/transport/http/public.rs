@@ -29,6 +29,7 @@ use crate::transport::address::network::is_private;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Opening, Shards};
 use crate::transport::shard::wire::Wire;
+use crate::transport::sse::Publishers;
 use crate::transport::{Role, Transport};
 
 /// Where sockets go that became WebSockets: the shards, or a stand-in in tests.
@@ -75,6 +76,10 @@ impl Home for Shards {
 pub struct Public {
     /// The path of handshakes.
     pub(super) socket_path: String,
+    /// The path of events.
+    pub(super) events_path: String,
+    /// Who publishes there.
+    pub(in crate::transport) publishers: Publishers,
     /// Everything else.
     pub(super) router: Router,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -84,7 +89,7 @@ pub struct Public {
     pub(super) addresses: Arc<Addresses>,
     /// Sockets of each address that are not WebSockets yet.
     waiting: Arc<Addresses>,
-    pub(super) home: Arc<dyn Home>,
+    pub(in crate::transport) home: Arc<dyn Home>,
     pub(super) tokens: Arc<Tokens>,
     live: Arc<ArcSwap<Policy>>,
     metrics: Arc<HttpMetrics>,
@@ -110,6 +115,8 @@ impl Public {
         let (passed_on, to_serve) = unbounded_channel();
         Self {
             socket_path: format!("{path}ws"),
+            events_path: format!("{path}sse"),
+            publishers: Publishers::default(),
             router: console::router(&path, &name, Arc::clone(&live)),
             lifecycle,
             admission: Admission::new(file_limit),
@@ -155,8 +162,13 @@ impl Public {
         &self.metrics
     }
 
+    /// The configuration in force, to keep for one request.
+    pub(in crate::transport) fn policy_of_now(&self) -> Arc<Policy> {
+        self.live.load_full()
+    }
+
     /// The configuration in force.
-    pub(super) fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
+    pub(in crate::transport) fn policy(&self) -> arc_swap::Guard<Arc<Policy>> {
         self.live.load()
     }
 
@@ -197,15 +209,21 @@ impl Public {
 
     /// Counts a refusal, logs it now and then, and gives its answer.
     pub(super) fn refuse(&self, client: IpAddr, refusal: Refusal) -> Response<Body> {
-        self.tell_of(client, &refusal);
+        self.tell_of(client, Transport::WebSocket, &refusal);
         refusal.into_response()
     }
 
     /// Counts a refusal, and logs it now and then.
-    pub(super) fn tell_of(&self, client: IpAddr, refusal: &Refusal) {
+    pub(in crate::transport) fn tell_of(
+        &self,
+        client: IpAddr,
+        transport: Transport,
+        refusal: &Refusal,
+    ) {
         let trace = traces::handshake_refused(
             self.policy().channel.telemetry,
             client,
+            transport,
             refusal.word(),
             refusal.status().as_u16(),
         );

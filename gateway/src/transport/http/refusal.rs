@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 
 use super::metrics::Reason;
 use crate::auth::TokenError;
+use crate::protocol::ErrorCode;
 use crate::transport::address::addresses::TooMany;
 use crate::transport::websocket::handshake::Refused;
 
@@ -19,7 +20,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// An answer other than 101, and why it is given.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(in crate::transport) struct Refusal {
     pub(super) reason: Reason,
     /// The reason, or a narrower word for it.
     word: &'static str,
@@ -59,7 +60,7 @@ impl Refusal {
     }
 
     /// The gateway has not found its broker yet.
-    pub(super) fn starting() -> Self {
+    pub(in crate::transport) fn starting() -> Self {
         let body = "this gateway is starting: connect again";
         Self::unavailable(Reason::Starting, body, rand::random_range(1..=3))
     }
@@ -123,8 +124,9 @@ impl Refusal {
     pub(super) fn unauthenticated() -> Self {
         let body = "unauthenticated: this channel wants a token: send it as the header Authorization: Bearer TOKEN or \
                     as the subprotocol bearer.TOKEN";
-        Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body)
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        let word = ErrorCode::Unauthenticated.as_str();
+        let refusal = Self::new(Reason::InvalidToken, StatusCode::UNAUTHORIZED, body);
+        Self { word, ..refusal }.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
     /// A request that is right but for what HTTP makes of it.
@@ -133,15 +135,15 @@ impl Refusal {
     }
 
     /// Why, in a word that a client knows where there is one.
-    pub(super) fn word(&self) -> &'static str {
+    pub(in crate::transport) fn word(&self) -> &'static str {
         self.word
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    pub(in crate::transport) fn status(&self) -> StatusCode {
         self.status
     }
 
-    pub(super) fn body(&self) -> &str {
+    pub(in crate::transport) fn body(&self) -> &str {
         &self.body
     }
 
@@ -165,6 +167,11 @@ impl Refusal {
         answer.extend_from_slice(b"\r\n");
         answer.extend_from_slice(self.body.as_bytes());
         answer
+    }
+
+    /// Headers that belong to it.
+    pub(in crate::transport) fn headers(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.headers.iter()
     }
 
     pub(super) fn into_response(self) -> Response<Body> {

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use super::caller::PassedOn;
 use super::door::PublicDoor;
 use super::exchange::Exchange;
+use super::lease::Lease;
 use super::metrics::Reason;
 use super::public::Public;
 use super::rewind::Rewind;
-use super::slots::Slot;
 use super::upgrade::Agreed;
 use crate::logging::pace::SharedPace;
 use crate::transport::address::proxy::{self, Start};
@@ -36,9 +36,6 @@ const UNACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 
 /// For a request's headers, from the first moment on: a client that drips them is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-
-/// For all that a connection does before it is a WebSocket, reading its answers included.
-const HTTP_WITHIN: Duration = Duration::from_secs(60);
 
 /// Of a request's line and headers (PROTOCOL, Tokens).
 pub(super) const HEADER_BYTES: usize = 16 * 1024;
@@ -115,8 +112,9 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                     && let Some((stream, heard, peer)) =
                         introduce(&public, stream, heard, peer).await
                 {
-                    let exchange = Exchange::new(public, peer, admitted);
-                    converse(exchange, Rewind::new(stream, heard), peer, slot).await;
+                    let lease = Arc::new(Lease::new(slot));
+                    let exchange = Exchange::new(public, peer, lease, admitted);
+                    converse(exchange, Rewind::new(stream, heard), peer).await;
                 }
             });
         }
@@ -163,16 +161,25 @@ async fn introduce(
     }
 }
 
+/// A connection has had the time that it may take.
+#[derive(Debug)]
+struct Overdue;
+
 /// One connection, from its first byte to its end or its move to a shard.
 ///
 /// HTTP runs without hyper's own upgrades: with them the socket would come through a channel and a
 /// second task, boxed. Here the connection is taken apart when HTTP is done with it, and nothing
 /// of it stays on this side.
-async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Slot) {
+async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr) {
     let public = Arc::clone(exchange.public());
+    let lease = Arc::clone(exchange.lease()); // its slot is free when this is over
     let mut http = HTTP.serve_connection(TokioIo::new(stream), exchange);
     let done = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
-    let outcome = timeout(HTTP_WITHIN, done).await;
+    let outcome = tokio::select! {
+        biased;
+        outcome = done => Ok(outcome),
+        () = lease.run_out() => Err(Overdue),
+    };
     let parts = http.into_parts();
     let (stream, unread) = parts.io.into_inner().into_parts();
     let asked = parts.service.was_asked();
@@ -192,7 +199,6 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr, slot: Sl
             }
         }
     }
-    drop(slot);
 }
 
 fn complain(error: &io::Error, peer: SocketAddr, what: &str) {
@@ -220,7 +226,7 @@ fn adopt(public: &Public, stream: TcpStream, early: Vec<u8>, peer: SocketAddr, a
 }
 
 /// What a connection that came to nothing is counted as; `None` where nobody is to blame.
-fn failure(outcome: &Result<hyper::Result<()>, tokio::time::error::Elapsed>) -> Option<Reason> {
+fn failure(outcome: &Result<hyper::Result<()>, Overdue>) -> Option<Reason> {
     match outcome {
         Ok(Ok(())) => None,
         Err(_) => Some(Reason::Timeout),

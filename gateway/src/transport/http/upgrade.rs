@@ -31,11 +31,18 @@ pub(super) struct Agreed {
 
 /// What a handshake holds that was let in to be judged: it counts already.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub(in crate::transport) struct Admitted {
     /// Until a shard has the connection.
     pub(super) place: Place,
     /// As long as there is the connection.
     pub(super) seat: Seat,
+}
+
+impl Admitted {
+    /// What is kept until a shard has the connection, and what as long as there is one.
+    pub(in crate::transport) fn into_parts(self) -> (Place, Seat) {
+        (self.place, self.seat)
+    }
 }
 
 /// A handshake that is right, but for its token: who has sent it is not known yet.
@@ -89,7 +96,9 @@ pub(super) fn upgrade(
 impl Candidate {
     /// Judges its token with the keys of now.
     pub(super) fn identify(&self, public: &Public) -> Result<Option<Box<Identity>>, Unidentified> {
-        identify(public, self.client, &self.accepted)
+        let token = self.accepted.token.as_deref();
+        let later = public.policy().can_connect(self.accepted.protocol);
+        identify(public, self.client, token, later)
     }
 
     /// What is answered now that it is known who it is.
@@ -128,6 +137,37 @@ pub(super) fn admit(public: &Public, client: Client) -> Result<Admitted, Refusal
     Ok(Admitted { place, seat })
 }
 
+impl Public {
+    /// Lets a request in that is no handshake and becomes a connection all the same.
+    pub(in crate::transport) fn admit(&self, client: Client) -> Result<Admitted, Refusal> {
+        admit(self, client)
+    }
+
+    /// Says whose such a request is. Waits for the keys to check its token with, where they are being fetched.
+    pub(in crate::transport) async fn identify(
+        &self,
+        client: Client,
+        token: Option<&str>,
+    ) -> Result<Option<Box<Identity>>, Refusal> {
+        if token.is_some()
+            && let Some(wait) = self.addresses.wait(client, Instant::now())
+        {
+            return Err(Refusal::backoff(wait));
+        }
+        let identified = match identify(self, client, token, false) {
+            Err(Unidentified::Fetching) => {
+                self.tokens.fetched().await;
+                identify(self, client, token, false)
+            }
+            identified => identified,
+        };
+        identified.map_err(|unidentified| match unidentified {
+            Unidentified::Refused(refusal) => refusal,
+            Unidentified::Fetching => Refusal::token(TokenError::Fetching),
+        })
+    }
+}
+
 /// Reads a handshake, or says what is wrong with it. A token of an address that has sent many bad ones has to wait.
 pub(super) fn accept(
     public: &Public,
@@ -146,16 +186,17 @@ pub(super) fn accept(
     Ok(accepted)
 }
 
-/// Says whose handshake it is; `None`: an anonymous one's, or that of one who will say so. After everything else: to check
+/// Says whose handshake it is; `None`: an anonymous one's, or that of one who can say so `later`. After everything else: to check
 /// a signature costs more than all the rest.
 pub(super) fn identify(
     public: &Public,
     client: Client,
-    accepted: &Accepted,
+    token: Option<&str>,
+    later: bool,
 ) -> Result<Option<Box<Identity>>, Unidentified> {
     let policy = public.policy();
     let channel = &policy.channel;
-    match &accepted.token {
+    match token {
         Some(token) => match public.tokens.verify(token, channel.tokens.as_ref()) {
             Ok(identity) => Ok(Some(Box::new(identity))),
             Err(TokenError::Fetching) => Err(Unidentified::Fetching),
@@ -168,7 +209,7 @@ pub(super) fn identify(
                 Err(Unidentified::Refused(Refusal::token(error)))
             }
         },
-        None if !channel.anonymous && !policy.can_connect(accepted.protocol) => {
+        None if !channel.anonymous && !later => {
             Err(Unidentified::Refused(Refusal::unauthenticated()))
         }
         None => Ok(None),

@@ -15,6 +15,11 @@ impl Shard {
         self.memory.set_limit(channel.limits.queue_memory);
         self.channel = channel;
         for slot in self.slots() {
+            let connection = self.connections.get(slot as usize);
+            let transport = connection.map(|connection| connection.link.transport());
+            if transport.is_some_and(|transport| !transport.is_served(&self.channel)) {
+                self.close(slot, ErrorCode::TransportDisabled);
+            }
             self.leave_forbidden(slot);
             self.schedule(slot);
         }

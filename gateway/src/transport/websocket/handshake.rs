@@ -93,7 +93,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(status: StatusCode, reason: &'static str, body: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: &'static str, body: impl Into<String>) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -102,7 +102,7 @@ impl Refused {
         }
     }
 
-    fn bad_request(reason: &'static str, body: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(reason: &'static str, body: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason, body)
     }
 
@@ -230,14 +230,15 @@ fn accept_key(headers: &HeaderMap) -> Result<String, Refused> {
 
 /// What is known of the page that a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
+pub(crate) enum Page {
     /// There is an `Origin`, and it may connect.
     Allowed,
     /// There is none: no browser sent this, or one that does not say.
     Unknown,
 }
 
-fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<Page, Refused> {
+/// Judges whether the page that sends a request may.
+pub(crate) fn check_origin(headers: &HeaderMap, allowed: &Origins) -> Result<Page, Refused> {
     let refused = |body| Err(Refused::new(StatusCode::FORBIDDEN, "origin", body));
     let origin = match single(headers, header::ORIGIN) {
         // Only browsers send one, and only their users can be tricked by a page (RFC 6455 §10.2).
@@ -327,7 +328,7 @@ fn choose_protocol(
 }
 
 /// The token of `Authorization: Bearer` (RFC 6750 §2.1); other schemes may be a proxy's business.
-fn authorization(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+pub(crate) fn authorization(headers: &HeaderMap) -> Result<Option<String>, Refused> {
     let unusable = |Unusable| {
         Refused::bad_request("token", "the header Authorization must be ASCII text, once")
     };
@@ -342,7 +343,7 @@ fn authorization(headers: &HeaderMap) -> Result<Option<String>, Refused> {
 }
 
 /// At most one of these, and not an empty one: which of two would count, nobody could tell.
-fn one_token(tokens: [Option<String>; 3]) -> Result<Option<String>, Refused> {
+pub(crate) fn one_token(tokens: [Option<String>; 3]) -> Result<Option<String>, Refused> {
     let mut given = tokens.into_iter().flatten();
     let token = given.next();
     if given.next().is_some() {

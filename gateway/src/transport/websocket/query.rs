@@ -89,7 +89,8 @@ fn is_room(room: &str) -> bool {
     (1..=MAX_ROOM).contains(&room.len()) && !room.contains(char::is_control)
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a client may call itself that.
+pub(crate) fn is_name(name: &str) -> bool {
     // Without control characters these two are all that JSON escapes, by one byte each.
     let escapes = name
         .bytes()
@@ -100,8 +101,8 @@ fn is_name(name: &str) -> bool {
         && r#"{"name":""}"#.len() + name.len() + escapes <= MAX_INFO
 }
 
-/// Undoes percent-encoding (RFC 3986 §2.1); `None` where it is broken or gives no UTF-8.
-fn decode(text: &str) -> Option<String> {
+/// Undoes percent-encoding (RFC 3986 §2.1), `+` too; `None` where it is broken or gives no UTF-8.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
