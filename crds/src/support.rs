@@ -50,9 +50,6 @@ const ALONE: &[Unsupported<RealtimeChannelSpec>] = &[
 
 /// What nobody does yet.
 const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
-    ("transports.socketIO.mode", |s| {
-        s.transports.socket_io.mode.is_enabled()
-    }),
     ("history.replicas", |s| {
         s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.replicas != 1)
     }),
@@ -115,10 +112,6 @@ mod tests {
             ("expose.ingress", json!({"expose": {"ingress": {}}})),
             ("expose.httpRoute", json!({"expose": {"httpRoute": route}})),
             ("networkPolicy", json!({"networkPolicy": {"mode": "None"}})),
-            (
-                "transports.socketIO.mode",
-                json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
-            ),
             ("history.replicas", json!({"history": {"replicas": 3}})),
             ("history.partitions", json!({"history": {"partitions": 2}})),
             ("handler", json!({"handler": handler})),

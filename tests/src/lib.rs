@@ -30,6 +30,7 @@ pub mod proxy;
 pub mod publisher;
 pub mod raw;
 pub mod seed;
+pub mod socketio;
 pub mod storm;
 pub mod wait;
 pub mod work;
@@ -48,6 +49,7 @@ pub use operator::Operator;
 pub use plain::Plain;
 pub use proxy::Proxy;
 pub use raw::Raw;
+pub use socketio::SocketIo;
 pub use wait::{scenario, until, within};
 pub use worker::Worker;
 

@@ -105,7 +105,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"replicas": 2}),
         json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetConnections": 100}}),
         json!({"gateway": {"image": "x"}}),
-        json!({"transports": {"socketIO": {"mode": "Enabled"}}}),
         json!({"handler": {"url": "http://localhost/", "events": ["request"]}}),
         json!({"expose": {"hosts": ["chat.example.com"]}}),
     ];

@@ -2,7 +2,9 @@
 
 use linnet_gateway::message::Payload;
 use linnet_gateway::names::RoomName;
-use linnet_gateway::protocol::{Command, Content, Frame, Handshake, PROTOCOLS};
+use linnet_gateway::protocol::{
+    Command, Content, Frame, Handshake, Heard, Memory, PROTOCOLS, Request,
+};
 
 /// The bytes as one frame, text where they are that, of each protocol.
 pub fn run(data: &[u8]) {
@@ -10,22 +12,27 @@ pub fn run(data: &[u8]) {
         std::str::from_utf8(data).ok().map(Frame::Text),
         Some(Frame::Binary(data)),
     ];
-    let handshake = Handshake {
-        room: RoomName::parse("room").ok(),
-        echo: true,
-    };
     for protocol in PROTOCOLS {
         for frame in frames.into_iter().flatten() {
-            match protocol.decode(frame, &handshake) {
-                Ok(request) => check(&request.command),
+            let mut memory = Memory {
+                handshake: Handshake {
+                    room: RoomName::parse("room").ok(),
+                    echo: true,
+                },
+                dialogue: None,
+            };
+            match protocol.decode(frame, &mut memory) {
+                Ok(Heard::Request(request)) => check(&request),
+                Ok(_) => {}
                 Err(fault) => assert!(!fault.message.is_empty()),
             }
         }
     }
 }
 
-fn check(command: &Command) {
-    let content = match command {
+/// What holds for a request, whatever it came from.
+pub fn check(request: &Request) {
+    let content = match &request.command {
         Command::Publish { room, content, .. } => {
             assert!((1..=256).contains(&room.as_str().len()));
             content

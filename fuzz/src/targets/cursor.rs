@@ -5,7 +5,7 @@ use std::sync::Arc;
 use linnet_gateway::hub::ring::Ring;
 use linnet_gateway::message::{Message, Payload};
 use linnet_gateway::names::{Offset, RoomName};
-use linnet_gateway::protocol::{Command, Frame, Handshake, PROTOCOLS};
+use linnet_gateway::protocol::{Command, Frame, Heard, Memory, PROTOCOLS};
 
 /// The first two bytes say which messages there are, the rest is the value of `since`.
 pub fn run(data: &[u8]) {
@@ -16,7 +16,8 @@ pub fn run(data: &[u8]) {
         return;
     };
     let frame = format!(r#"{{"type":"subscribe","id":1,"room":"r","since":{since}}}"#);
-    let Ok(request) = PROTOCOLS[0].decode(Frame::Text(&frame), &Handshake::default()) else {
+    let heard = PROTOCOLS[0].decode(Frame::Text(&frame), &mut Memory::default());
+    let Ok(Heard::Request(request)) = heard else {
         return;
     };
     let Command::Subscribe {

@@ -2,11 +2,13 @@
 
 pub mod commands;
 pub mod cursor;
+pub mod engineio;
 pub mod frames;
 pub mod handshake;
 pub mod manifest;
 pub mod proxy;
 pub mod schema;
+pub mod socketio;
 pub mod tokens;
 
 /// One parser.
@@ -51,5 +53,13 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "tokens",
         run: tokens::run,
+    },
+    Target {
+        name: "engineio",
+        run: engineio::run,
+    },
+    Target {
+        name: "socketio",
+        run: socketio::run,
     },
 ];

@@ -39,6 +39,8 @@ pub struct Channel {
     pub workers: Workers,
     /// Window over which a stopping gateway moves its connections.
     pub drain: Duration,
+    /// Whether Socket.IO is served.
+    pub socket_io: bool,
     /// Whether permessage-deflate is negotiated.
     pub compression: bool,
     /// Whether streams of events are served.
@@ -146,6 +148,7 @@ impl Channel {
                 max_deliveries: spec.workers.max_deliveries,
             },
             drain: Duration::from_secs(spec.rollout.drain_seconds.into()),
+            socket_io: spec.transports.socket_io.mode.is_enabled(),
             compression: spec.transports.web_socket.compression == Compression::PerMessage,
             server_sent_events: spec.transports.server_sent_events.mode.is_enabled(),
             path: if path.is_empty() {

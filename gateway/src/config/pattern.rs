@@ -27,6 +27,32 @@ impl Pattern {
     pub fn matches(&self, name: &str, user: Option<&str>) -> bool {
         matches(&self.0, name, user)
     }
+
+    /// Whether a name that begins with `prefix`, and goes on behind it, may fit.
+    #[must_use]
+    pub fn reaches(&self, prefix: &str) -> bool {
+        let mut rest = prefix;
+        for segment in &self.0 {
+            let Segment::Text(text) = segment else {
+                return true; // a wildcard takes the rest, and what is behind it may be anything
+            };
+            match rest.strip_prefix(text.as_str()) {
+                Some(after) => rest = after,
+                None => return text.len() > rest.len() && text.starts_with(rest),
+            }
+        }
+        false // it ends before the prefix does, or with it
+    }
+
+    /// Whether every name that begins with `prefix` fits.
+    #[must_use]
+    pub fn covers(&self, prefix: &str) -> bool {
+        match self.0.as_slice() {
+            [Segment::Any] => true,
+            [Segment::Text(text), Segment::Any] => prefix.starts_with(text.as_str()),
+            _ => false,
+        }
+    }
 }
 
 fn segments(pattern: &str) -> Vec<Segment> {
@@ -114,6 +140,30 @@ mod tests {
                 expected,
                 "{pattern} {name}"
             );
+        }
+    }
+
+    #[test]
+    fn names_behind_a_prefix_may_fit_or_all_of_them_do() {
+        for (pattern, prefix, reaches, covers) in [
+            ("*", "", true, true),
+            ("*", "chat/", true, true),
+            ("chat/*", "chat/", true, true),
+            ("chat/*", "chat/eu/", true, true),
+            ("chat/*", "cha", true, false),
+            ("chat/*", "chats/", false, false),
+            ("chat/lobby", "chat/", true, false),
+            ("chat/lobby", "chat/lobby", false, false),
+            ("chat/", "chat/", false, false),
+            ("chat/{user_id}", "chat/", true, false),
+            ("{user_id}/*", "chat/", true, false),
+            ("*.log", "chat/", true, false),
+            ("chat/*x", "chat/", true, false),
+            ("", "", false, false),
+        ] {
+            let compiled = Pattern::parse(pattern);
+            let found = (compiled.reaches(prefix), compiled.covers(prefix));
+            assert_eq!(found, (reaches, covers), "{pattern} {prefix}");
         }
     }
 

@@ -58,6 +58,22 @@ impl Rules {
         self.first(|pattern| pattern.matches(room, None))
     }
 
+    /// Whether somebody may do something in some room whose name begins with `prefix` and goes on behind it.
+    pub fn reach(&self, prefix: &str) -> bool {
+        for rule in self.rules.iter().chain([&self.last]) {
+            if !rule.pattern.reaches(prefix) {
+                continue;
+            }
+            if rule.subscribe != Access::Nobody || rule.publish != Access::Nobody {
+                return true;
+            }
+            if rule.pattern.covers(prefix) {
+                return false; // no later rule is asked
+            }
+        }
+        false
+    }
+
     /// How many rules there are, the built-in one aside.
     pub fn len(&self) -> usize {
         self.rules.len()
@@ -137,6 +153,31 @@ mod tests {
         let rules = Rules::compile(&[closed, RoomRule::new("closed.open")], true);
         assert_eq!(rules.for_room("closed.open").publish, Access::Nobody);
         assert_eq!(rules.for_room("other").publish, Access::Everyone);
+    }
+
+    #[test]
+    fn a_prefix_is_reached_where_somebody_may_do_something_behind_it() {
+        let rule = |pattern: &str, access: Access| {
+            let mut rule = RoomRule::new(pattern);
+            (rule.subscribe, rule.publish) = (access, Access::Nobody);
+            rule
+        };
+        let (yes, no) = (Access::Claim, Access::Nobody);
+        let rules = |list: &[(&str, Access)]| {
+            let list: Vec<_> = list
+                .iter()
+                .map(|(name, access)| rule(name, *access))
+                .collect();
+            Rules::compile(&list, true)
+        };
+        assert!(rules(&[]).reach("chat/"), "the built-in rule lets everyone");
+        let some = rules(&[("chat/*", yes), ("*", no)]);
+        assert!(some.reach("chat/") && some.reach("") && !some.reach("other/"));
+        let later = rules(&[("chat/secret", no), ("chat/*", yes), ("*", no)]);
+        assert!(later.reach("chat/"));
+        let shut = rules(&[("chat/*", no), ("chat/open", yes)]);
+        assert!(!shut.reach("chat/"), "the first rule that matches wins");
+        assert!(shut.reach("other/"));
     }
 
     #[test]

@@ -2,29 +2,38 @@
 //! is one implementation of [`Protocol`] in a file of its own, listed in [`PROTOCOLS`].
 
 pub mod codes;
+pub mod engineio;
 pub mod json;
 pub mod plain;
 mod reply;
 mod request;
+pub mod socketio;
 
 pub use codes::ErrorCode;
 pub use reply::{
     AckBody, Greeting, HistoryPage, PresenceChange, PresenceChangeKind, PresenceMembers,
     PresencePage, Refusal, Reply, Subscribed,
 };
-pub use request::{Command, Content, Fault, HistoryRange, Request, RequestId, Since};
+pub use request::{
+    Command, Content, Fault, Heard, HistoryRange, PacketAnswer, PacketId, Request, RequestId, Since,
+};
+
+use socketio::Dialogue;
 
 use crate::message::Message;
 use crate::names::RoomName;
 
 /// All protocols; a connection holds an index into this table.
-pub static PROTOCOLS: [&dyn Protocol; 2] = [&json::Json, &plain::Plain];
+pub static PROTOCOLS: [&dyn Protocol; 3] = [&json::Json, &plain::Plain, &socketio::SocketIo];
 
 /// The place of `linnet.v1.json` in [`PROTOCOLS`].
 pub const JSON: ProtocolIndex = 0;
 
 /// The index of a protocol in [`PROTOCOLS`].
 pub type ProtocolIndex = u8;
+
+/// The index of Socket.IO, which has an address of its own; those before it share one.
+pub const SOCKET_IO: ProtocolIndex = 2;
 
 /// Finds a protocol by its WebSocket subprotocol name or by the short name of the `protocol` query parameter.
 pub fn find(name: &str) -> Option<ProtocolIndex> {
@@ -44,19 +53,39 @@ pub trait Protocol: Send + Sync {
     /// The name in `?protocol=`.
     fn short_name(&self) -> &'static str;
 
-    /// Turns a frame's payload into a request, or says what is wrong with it. `handshake` is what the opening
-    /// handshake said.
-    fn decode(&self, frame: Frame<'_>, handshake: &Handshake) -> Result<Request, Fault>;
+    /// Appends the frames that come before all others, and gives what the protocol keeps of the connection, if it keeps
+    /// something: then its clients connect in a frame, whatever the handshake said, and are pinged in frames too.
+    /// `largest` is what a message may have in bytes, with all that belongs to it.
+    fn begin(
+        &self,
+        _greeting: &Greeting,
+        _largest: usize,
+        _out: &mut dyn FrameSink,
+    ) -> Option<Dialogue> {
+        None
+    }
+
+    /// Says what a frame's payload amounts to, or what is wrong with it.
+    fn decode(&self, frame: Frame<'_>, memory: &mut Memory) -> Result<Heard, Fault>;
 
     /// The request that the handshake itself amounts to, made right after the greeting.
     fn first_request(&self, handshake: &Handshake) -> Option<Request>;
 
-    /// Appends the frames that carry a message live.
-    fn encode_message(&self, message: &Message, out: &mut dyn FrameSink);
+    /// Appends the frames that carry a message live. The receiver leaves out the first `prefix` bytes of the room's name.
+    fn encode_message(&self, message: &Message, prefix: u8, out: &mut dyn FrameSink);
 
     /// Appends the frames that carry a reply, or asks to close the connection, where the protocol has no other way to
-    /// say it.
-    fn encode_reply(&self, reply: &Reply<'_>, out: &mut dyn FrameSink) -> Verdict;
+    /// say it. The receiver leaves out the first `prefix` bytes of the name of a room that is in it.
+    fn encode_reply(
+        &self,
+        reply: &Reply<'_>,
+        memory: &mut Memory,
+        prefix: u8,
+        out: &mut dyn FrameSink,
+    ) -> Verdict;
+
+    /// Appends what comes before the close of a connection for this error.
+    fn encode_farewell(&self, _code: ErrorCode, _memory: &Memory, _out: &mut dyn FrameSink) {}
 }
 
 /// Whether the connection goes on after a reply.
@@ -83,6 +112,15 @@ pub enum Frame<'a> {
     Text(&'a str),
     /// Bytes.
     Binary(&'a [u8]),
+}
+
+/// What is kept of one connection for its protocol: nothing at all, for most.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// What the opening handshake said.
+    pub handshake: Handshake,
+    /// How far the conversation has come.
+    pub dialogue: Option<Dialogue>,
 }
 
 /// What the opening handshake said that later frames refer to. Shared by nobody, so boxed where it is kept.

@@ -2,8 +2,8 @@
 //! answers: what cannot be done closes the connection.
 
 use super::{
-    Command, Content, ErrorCode, Fault, Frame, FrameSink, Handshake, Protocol, Reply, Request,
-    Verdict,
+    Command, Content, ErrorCode, Fault, Frame, FrameSink, Handshake, Heard, Memory, Protocol,
+    Reply, Request, Verdict,
 };
 use crate::message::{Message, Payload};
 
@@ -19,7 +19,8 @@ impl Protocol for Plain {
         "plain"
     }
 
-    fn decode(&self, frame: Frame<'_>, handshake: &Handshake) -> Result<Request, Fault> {
+    fn decode(&self, frame: Frame<'_>, memory: &mut Memory) -> Result<Heard, Fault> {
+        let handshake = &memory.handshake;
         let Some(room) = handshake.room.clone() else {
             let message = "the handshake named no room: add ?room=".into();
             return Err(Fault {
@@ -39,14 +40,14 @@ impl Protocol for Plain {
             message_id: None,
             caller: None,
         };
-        Ok(Request {
+        Ok(Heard::Request(Request {
             id: None,
             command: Command::Publish {
                 room,
                 content,
                 echo: handshake.echo,
             },
-        })
+        }))
     }
 
     fn first_request(&self, handshake: &Handshake) -> Option<Request> {
@@ -61,7 +62,7 @@ impl Protocol for Plain {
         })
     }
 
-    fn encode_message(&self, message: &Message, out: &mut dyn FrameSink) {
+    fn encode_message(&self, message: &Message, _prefix: u8, out: &mut dyn FrameSink) {
         match &message.data {
             Payload::Text(text) => out.text(text.as_bytes()),
             Payload::Binary(bytes) => out.binary(bytes),
@@ -72,13 +73,19 @@ impl Protocol for Plain {
         }
     }
 
-    fn encode_reply(&self, reply: &Reply<'_>, out: &mut dyn FrameSink) -> Verdict {
+    fn encode_reply(
+        &self,
+        reply: &Reply<'_>,
+        _memory: &mut Memory,
+        prefix: u8,
+        out: &mut dyn FrameSink,
+    ) -> Verdict {
         match reply {
             Reply::Error(refusal) => Verdict::Close(refusal.code),
             Reply::Unsubscribed { code, .. } => Verdict::Close(*code),
             Reply::Gap { .. } => Verdict::Close(ErrorCode::Gap),
             Reply::Direct(message) => {
-                self.encode_message(message, out);
+                self.encode_message(message, prefix, out);
                 Verdict::Continue
             }
             Reply::Connected(_)

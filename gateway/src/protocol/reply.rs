@@ -64,6 +64,18 @@ pub enum Reply<'a> {
     },
 }
 
+impl Reply<'_> {
+    /// The room that is in it.
+    pub fn room(&self) -> Option<&RoomName> {
+        match self {
+            Self::Presence { room, .. }
+            | Self::Gap { room, .. }
+            | Self::Unsubscribed { room, .. } => Some(room),
+            _ => None,
+        }
+    }
+}
+
 /// What `connected` tells.
 #[derive(Debug)]
 pub struct Greeting {

@@ -25,6 +25,40 @@ pub enum RequestId {
     Number(u64),
     /// A string of at most 64 bytes.
     Text(Box<str>),
+    /// In Socket.IO, where each request has one: what its answer is.
+    Packet(PacketId),
+}
+
+impl RequestId {
+    /// How many bytes of a room's name the client leaves out: those that its namespace stands for.
+    pub fn prefix(&self) -> u8 {
+        match self {
+            Self::Packet(id) => id.prefix,
+            Self::Number(_) | Self::Text(_) => 0,
+        }
+    }
+}
+
+/// The answer that a Socket.IO packet asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketId {
+    /// Its namespace's place in the connection's dialogue.
+    pub namespace: u8,
+    /// Bytes that the namespace's rooms begin with.
+    pub prefix: u8,
+    /// What is answered.
+    pub answer: PacketAnswer,
+}
+
+/// What answers a Socket.IO packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketAnswer {
+    /// The namespace is open, or refused.
+    Connect,
+    /// An acknowledgement with this id.
+    Ack(u64),
+    /// Nothing, unless it is refused.
+    None,
 }
 
 /// What a client asks for, in any protocol.
@@ -38,6 +72,11 @@ pub enum Command {
         session: Option<SessionSecret>,
         /// JSON text of what the client says of itself.
         info: Option<Arc<str>>,
+    },
+    /// Opens a further namespace of a session that is connected.
+    Enter {
+        /// A newer token of the session's user.
+        token: Option<Box<str>>,
     },
     /// Joins a room.
     Subscribe {
@@ -102,7 +141,9 @@ impl Command {
     pub fn shows_token(&self) -> bool {
         matches!(
             self,
-            Self::Connect { token: Some(_), .. } | Self::Refresh { .. }
+            Self::Connect { token: Some(_), .. }
+                | Self::Enter { token: Some(_) }
+                | Self::Refresh { .. }
         )
     }
 }
@@ -112,6 +153,7 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (name, room) = match self {
             Self::Connect { .. } => ("Connect", None),
+            Self::Enter { .. } => ("Enter", None),
             Self::Subscribe { room, .. } => ("Subscribe", Some(room)),
             Self::Unsubscribe { room } => ("Unsubscribe", Some(room)),
             Self::Publish { room, .. } => ("Publish", Some(room)),
@@ -161,6 +203,41 @@ pub enum HistoryRange {
     After(Offset),
     /// The newest below an offset.
     Before(Offset),
+}
+
+/// What a frame amounts to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A request.
+    Request(Request),
+    /// A namespace is to be opened, if there may be rooms whose names begin with `prefix`.
+    Enter {
+        /// What its rooms begin with.
+        prefix: Box<str>,
+        /// Who asks.
+        request: Request,
+    },
+    /// The rooms that were joined by what is left of their names behind this are left.
+    Leave {
+        /// What they begin with.
+        prefix: Box<str>,
+    },
+    /// A part of something whose rest is to come.
+    Part,
+    /// Nothing but a sign of life.
+    Pulse,
+    /// The client is done.
+    End,
+}
+
+impl Heard {
+    /// The id of the request that it is.
+    pub fn id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Request(request) | Self::Enter { request, .. } => request.id.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// What is wrong with a frame.

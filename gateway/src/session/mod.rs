@@ -67,6 +67,8 @@ pub struct Membership {
     /// Why the gateway has ended it, unless it has asked to come back since: what it had asked for before and the hub has
     /// not answered is refused.
     pub ended: Option<ErrorCode>,
+    /// How many bytes of the room's name the client leaves out.
+    pub prefix: u8,
 }
 
 impl Membership {
@@ -75,6 +77,7 @@ impl Membership {
         state: MembershipState::Pending,
         leaving: false,
         ended: None,
+        prefix: 0,
     };
 }
 
@@ -205,6 +208,7 @@ impl Session {
         if matches!(
             command,
             Command::Connect { .. }
+                | Command::Enter { .. }
                 | Command::Unsubscribe { .. }
                 | Command::History { .. }
                 | Command::Presence { .. }
@@ -266,7 +270,10 @@ impl Session {
                 Ok(()) => self.refuse(id, ErrorCode::NoHandler, around),
                 Err(refused) => refused,
             },
-            Command::Refresh { token } => self.refresh(id, &token, around),
+            Command::Refresh { token } | Command::Enter { token: Some(token) } => {
+                self.refresh(id, &token, around)
+            }
+            Command::Enter { token: None } => Outcome::Done(id),
             Command::Ping => Outcome::Pong(id),
         }
     }

@@ -48,6 +48,7 @@ impl Session {
         let membership = self.rooms.entry(room.clone());
         let membership = membership.or_insert(Membership::PENDING);
         (membership.leaving, membership.ended) = (false, None);
+        membership.prefix = id.as_ref().map_or(0, RequestId::prefix);
         Outcome::Hub(
             id,
             CommandKind::Subscribe {

@@ -49,6 +49,10 @@ impl Scene {
     }
 
     fn request(&mut self, id: Option<u64>, command: Command) -> Outcome {
+        self.ask_as(id.map(RequestId::Number), command)
+    }
+
+    fn ask_as(&mut self, id: Option<RequestId>, command: Command) -> Outcome {
         let around = Surroundings {
             channel: &self.channel,
             tokens: &self.tokens,
@@ -56,13 +60,7 @@ impl Scene {
             hub_full: self.hub_full,
             token_wait: self.token_wait,
         };
-        self.session.handle(
-            Request {
-                id: id.map(RequestId::Number),
-                command,
-            },
-            &around,
-        )
+        self.session.handle(Request { id, command }, &around)
     }
 
     fn ask(&mut self, command: Command) -> Outcome {

@@ -38,7 +38,7 @@ mod tests {
         let needs = protocols.map(|protocol| (protocol.short, protocol.needs_room));
         assert_eq!(
             needs.collect::<Vec<_>>(),
-            [("json", false), ("plain", true)]
+            [("json", false), ("plain", true), ("socketio", false)]
         );
     }
 }

@@ -73,13 +73,9 @@ fn several_gateways_need_a_broker() {
 
 #[test]
 fn what_nobody_serves_yet_is_not_supported_and_what_the_operator_does_is() {
-    let rejection = rejected(json!({"transports": {"socketIO": {"mode": "Enabled"}}}));
+    let rejection = rejected(json!({"history": {"replicas": 3}}));
     assert_eq!(rejection.reason, "NotSupported");
-    assert!(
-        rejection
-            .message
-            .starts_with("spec.transports.socketIO.mode: ")
-    );
+    assert!(rejection.message.starts_with("spec.history.replicas: "));
     let ours = json!({
         "replicas": 3, "broker": nats(), "service": {"type": "NodePort"},
         "networkPolicy": {"mode": "None"}, "gateway": {"image": "x"},

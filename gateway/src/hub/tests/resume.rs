@@ -140,8 +140,9 @@ fn a_page_alone_is_not_too_much_for_a_small_queue() {
         }
         fn binary(&mut self, _: &[u8]) {}
     }
-    crate::protocol::json::Json
-        .encode_reply(&crate::protocol::Reply::Ack { id: None, body }, &mut frame);
+    let reply = crate::protocol::Reply::Ack { id: None, body };
+    let mut memory = crate::protocol::Memory::default();
+    crate::protocol::json::Json.encode_reply(&reply, &mut memory, 0, &mut frame);
     assert!(frame.0 <= 16 * 1024, "{} bytes", frame.0);
 }
 

@@ -17,7 +17,7 @@ use crate::protocol::{
 };
 
 /// Deepest nesting of `data` and `info` (PROTOCOL, Data).
-const MAX_DEPTH: usize = 64;
+pub const MAX_DEPTH: usize = 64;
 /// Longest `id`, `message_id` and `event`, in bytes.
 const MAX_NAME: usize = 64;
 /// Longest `info`, in bytes of JSON text.
@@ -45,8 +45,12 @@ pub fn request(text: &str) -> Result<Request, Fault> {
 }
 
 fn command(fields: &Fields<'_>) -> Parsed<Command> {
-    let kind = string(required(fields.kind, "type")?, "type")?;
-    match &*kind {
+    command_of(&string(required(fields.kind, "type")?, "type")?, fields)
+}
+
+/// The request of this type with these fields.
+pub fn command_of(kind: &str, fields: &Fields<'_>) -> Parsed<Command> {
+    match kind {
         "connect" => Ok(Command::Connect {
             token: optional_string(fields.token, "token")?.map(|token| token.as_ref().into()),
             session: optional_string(fields.session, "session")?
@@ -261,7 +265,7 @@ fn integer(value: &RawValue, field: &str) -> Parsed<u64> {
 }
 
 /// How deep a valid JSON text nests.
-fn depth(json: &str) -> usize {
+pub fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in json.bytes() {

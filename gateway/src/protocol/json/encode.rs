@@ -1,20 +1,19 @@
 //! What the server says, as JSON objects. Field order is that of `docs/protocol.md`; what is absent is left out.
 
-use std::fmt::Write as _;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::broker::Member;
+use super::object::Object;
+use crate::broker::{GapReason, Member};
 use crate::message::{Message, Payload};
 use crate::names::{Epoch, Offset};
 use crate::protocol::{
-    AckBody, Greeting, HistoryPage, PresenceChangeKind, PresenceMembers, PresencePage, Refusal,
-    Reply, RequestId, Subscribed,
+    AckBody, ErrorCode, Greeting, HistoryPage, PresenceChange, PresenceChangeKind, PresenceMembers,
+    PresencePage, Refusal, Reply, RequestId, Subscribed,
 };
 
 /// A live message.
-pub fn message(message: &Message) -> Vec<u8> {
+pub fn message(message: &Message) -> String {
     let mut object = Object::new(
         "message",
         96 + message.room.as_str().len() + message.data.len(),
@@ -25,18 +24,11 @@ pub fn message(message: &Message) -> Vec<u8> {
 }
 
 /// Anything else.
-pub fn reply(reply: &Reply<'_>) -> Vec<u8> {
+pub fn reply(reply: &Reply<'_>) -> String {
     match reply {
         Reply::Connected(greeting) => {
             let mut object = Object::new("connected", 320);
-            identity(&mut object, greeting);
-            object.string("gateway", &greeting.gateway);
-            object.number("ping", greeting.ping);
-            object.number("timeout", greeting.timeout);
-            object.raw("limits", format_args!(
-                r#"{{"message_size":{},"messages_per_second":{},"message_burst":{},"rooms_per_connection":{}}}"#,
-                greeting.message_size, greeting.messages_per_second, greeting.message_burst, greeting.rooms_per_connection
-            ));
+            greeting_fields(&mut object, greeting);
             object.finish()
         }
         Reply::Ack { id, body } => ack(*id, body),
@@ -48,39 +40,21 @@ pub fn reply(reply: &Reply<'_>) -> Vec<u8> {
         }
         Reply::Presence { room, change } => {
             let mut object = Object::new("presence", 128);
-            object.string("room", room.as_str());
-            object.number("version", change.version);
-            match &change.kind {
-                PresenceChangeKind::Members { join, leave } => {
-                    for (name, list) in [("join", join), ("leave", leave)] {
-                        if !list.is_empty() {
-                            members(&mut object, name, list);
-                        }
-                    }
-                }
-                PresenceChangeKind::Count(count) => object.number("count", *count as u64),
-            }
+            presence_fields(&mut object, room.as_str(), change);
             object.finish()
         }
         Reply::Gap {
             room,
             reason,
-            position: at,
+            position,
         } => {
             let mut object = Object::new("gap", 128);
-            object.string("room", room.as_str());
-            object.string("reason", reason.as_str());
-            position(
-                &mut object,
-                at.as_ref().map(|(epoch, offset)| (*epoch, *offset)),
-            );
+            gap_fields(&mut object, room.as_str(), *reason, *position);
             object.finish()
         }
         Reply::Unsubscribed { room, code } => {
             let mut object = Object::new("unsubscribed", 128);
-            object.string("room", room.as_str());
-            object.string("code", code.as_str());
-            object.string("message", code.advice());
+            unsubscribed_fields(&mut object, room.as_str(), *code);
             object.finish()
         }
         Reply::TokenExpiring { within_ms } => {
@@ -101,20 +75,80 @@ pub fn reply(reply: &Reply<'_>) -> Vec<u8> {
     }
 }
 
-fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
+fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> String {
     let mut object = Object::new("ack", 128);
     object.id(id);
+    ack_fields(&mut object, body);
+    object.finish()
+}
+
+fn error(refusal: &Refusal) -> String {
+    let mut object = Object::new("error", 160);
+    object.id(refusal.id.as_ref());
+    error_fields(&mut object, refusal);
+    object.finish()
+}
+
+/// What the greeting tells.
+pub fn greeting_fields(object: &mut Object, greeting: &Greeting) {
+    identity(object, greeting);
+    object.string("gateway", &greeting.gateway);
+    object.number("ping", greeting.ping);
+    object.number("timeout", greeting.timeout);
+    object.raw("limits", format_args!(
+        r#"{{"message_size":{},"messages_per_second":{},"message_burst":{},"rooms_per_connection":{}}}"#,
+        greeting.message_size, greeting.messages_per_second, greeting.message_burst, greeting.rooms_per_connection
+    ));
+}
+
+/// Who came and went in a room, by the name that the receiver has for it.
+pub fn presence_fields(object: &mut Object, room: &str, change: &PresenceChange) {
+    object.string("room", room);
+    object.number("version", change.version);
+    match &change.kind {
+        PresenceChangeKind::Members { join, leave } => {
+            for (name, list) in [("join", join), ("leave", leave)] {
+                if !list.is_empty() {
+                    members(object, name, list);
+                }
+            }
+        }
+        PresenceChangeKind::Count(count) => object.number("count", *count as u64),
+    }
+}
+
+/// What was missed in a room.
+pub fn gap_fields(
+    object: &mut Object,
+    room: &str,
+    reason: GapReason,
+    at: Option<(&Epoch, Offset)>,
+) {
+    object.string("room", room);
+    object.string("reason", reason.as_str());
+    position(object, at);
+}
+
+/// Which subscription ended, and why.
+pub fn unsubscribed_fields(object: &mut Object, room: &str, code: ErrorCode) {
+    object.string("room", room);
+    object.string("code", code.as_str());
+    object.string("message", code.advice());
+}
+
+/// What an ack says beside its id.
+pub fn ack_fields(object: &mut Object, body: &AckBody<'_>) {
     match body {
         AckBody::Done => {}
-        AckBody::Connected(greeting) => identity(&mut object, greeting),
-        AckBody::Subscribed(subscribed) => subscribed_fields(&mut object, subscribed),
+        AckBody::Connected(greeting) => identity(object, greeting),
+        AckBody::Subscribed(subscribed) => subscribed_fields(object, subscribed),
         AckBody::Published {
             position: at,
             timestamp,
             duplicate,
             not_deduplicated,
         } => {
-            position(&mut object, *at);
+            position(object, *at);
             if let Some(timestamp) = timestamp {
                 object.number("timestamp", *timestamp);
             }
@@ -132,7 +166,7 @@ fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
             more,
         }) => {
             object.string("epoch", epoch.as_str());
-            page(&mut object, messages, *more);
+            page(object, messages, *more);
         }
         AckBody::Presence(PresencePage {
             version,
@@ -144,19 +178,17 @@ fn ack(id: Option<&RequestId>, body: &AckBody<'_>) -> Vec<u8> {
                     members: list,
                     more,
                 } => {
-                    members(&mut object, "members", list);
+                    members(object, "members", list);
                     object.raw("more", format_args!("{more}"));
                 }
                 PresenceMembers::Count(count) => object.number("count", *count as u64),
             }
         }
     }
-    object.finish()
 }
 
-fn error(refusal: &Refusal) -> Vec<u8> {
-    let mut object = Object::new("error", 160);
-    object.id(refusal.id.as_ref());
+/// Why a request is refused.
+pub fn error_fields(object: &mut Object, refusal: &Refusal) {
     object.string("code", refusal.code.as_str());
     object.string("message", &refusal.message);
     if let Some(milliseconds) = refusal.retry_after_ms {
@@ -165,7 +197,6 @@ fn error(refusal: &Refusal) -> Vec<u8> {
     if let Some(pointer) = &refusal.pointer {
         object.string("pointer", pointer);
     }
-    object.finish()
 }
 
 fn identity(object: &mut Object, greeting: &Greeting) {
@@ -247,95 +278,4 @@ fn members(object: &mut Object, name: &str, list: &[Member]) {
             object.raw("info", format_args!("{info}"));
         }
     });
-}
-
-/// A JSON object that is being written.
-struct Object {
-    text: String,
-    first: bool,
-}
-
-impl Object {
-    fn new(kind: &str, capacity: usize) -> Self {
-        let mut object = Self {
-            text: String::with_capacity(capacity),
-            first: true,
-        };
-        object.text.push('{');
-        object.string("type", kind);
-        object
-    }
-
-    fn key(&mut self, name: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.text.push(',');
-        }
-        self.text.push('"');
-        self.text.push_str(name);
-        self.text.push_str("\":");
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.raw(name, format_args!("{value}"));
-    }
-
-    /// A value that is JSON text already.
-    fn raw(&mut self, name: &str, json: std::fmt::Arguments<'_>) {
-        self.key(name);
-        let _ = self.text.write_fmt(json); // writing to a String cannot fail
-    }
-
-    fn string(&mut self, name: &str, value: &str) {
-        self.key(name);
-        push_string(&mut self.text, value);
-    }
-
-    fn id(&mut self, id: Option<&RequestId>) {
-        match id {
-            None => {}
-            Some(RequestId::Number(number)) => self.number("id", *number),
-            Some(RequestId::Text(text)) => self.string("id", text),
-        }
-    }
-
-    fn list<T>(&mut self, name: &str, items: &[T], write: impl Fn(&mut Self, &T)) {
-        self.key(name);
-        self.text.push('[');
-        for (index, item) in items.iter().enumerate() {
-            self.text.push_str(if index > 0 { ",{" } else { "{" });
-            self.first = true;
-            write(self, item);
-            self.text.push('}');
-        }
-        self.text.push(']');
-        self.first = false;
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.text.push('}');
-        self.text.into_bytes()
-    }
-}
-
-/// Appends a JSON string (RFC 8259 §7).
-fn push_string(out: &mut String, value: &str) {
-    out.push('"');
-    let mut rest = value;
-    while let Some(at) = rest
-        .bytes()
-        .position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-    {
-        out.push_str(&rest[..at]);
-        match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            control => {
-                let _ = write!(out, "\\u{control:04x}"); // writing to a String cannot fail
-            }
-        }
-        rest = &rest[at + 1..];
-    }
-    out.push_str(rest);
-    out.push('"');
 }

@@ -13,20 +13,20 @@ use crate::protocol::{ErrorCode, Fault, RequestId};
 const MAX_MESSAGE: usize = 200;
 
 /// A fault whose request's id is not known yet.
-pub(super) struct Problem {
-    pub(super) code: ErrorCode,
-    pub(super) message: Cow<'static, str>,
+pub struct Problem {
+    pub code: ErrorCode,
+    pub message: Cow<'static, str>,
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code: ErrorCode::BadRequest,
             message: message.into(),
         }
     }
 
-    pub(super) fn with(self, id: Option<RequestId>) -> Fault {
+    pub fn with(self, id: Option<RequestId>) -> Fault {
         Fault {
             id,
             code: self.code,
@@ -36,29 +36,29 @@ impl Problem {
     }
 }
 
-pub(super) type Parsed<T> = Result<T, Problem>;
+pub type Parsed<T> = Result<T, Problem>;
 
 /// The fields that any request may have, as JSON text.
 #[derive(Default)]
-pub(super) struct Fields<'a> {
-    pub(super) id: Option<&'a RawValue>,
-    pub(super) kind: Option<&'a RawValue>,
-    pub(super) token: Option<&'a RawValue>,
-    pub(super) session: Option<&'a RawValue>,
-    pub(super) info: Option<&'a RawValue>,
-    pub(super) room: Option<&'a RawValue>,
-    pub(super) since: Option<&'a RawValue>,
-    pub(super) presence: Option<&'a RawValue>,
-    pub(super) event: Option<&'a RawValue>,
-    pub(super) data: Option<&'a RawValue>,
-    pub(super) encoding: Option<&'a RawValue>,
-    pub(super) message_id: Option<&'a RawValue>,
-    pub(super) echo: Option<&'a RawValue>,
-    pub(super) to: Option<&'a RawValue>,
-    pub(super) after: Option<&'a RawValue>,
-    pub(super) before: Option<&'a RawValue>,
-    pub(super) limit: Option<&'a RawValue>,
-    pub(super) traceparent: Option<&'a RawValue>,
+pub struct Fields<'a> {
+    pub id: Option<&'a RawValue>,
+    pub kind: Option<&'a RawValue>,
+    pub token: Option<&'a RawValue>,
+    pub session: Option<&'a RawValue>,
+    pub info: Option<&'a RawValue>,
+    pub room: Option<&'a RawValue>,
+    pub since: Option<&'a RawValue>,
+    pub presence: Option<&'a RawValue>,
+    pub event: Option<&'a RawValue>,
+    pub data: Option<&'a RawValue>,
+    pub encoding: Option<&'a RawValue>,
+    pub message_id: Option<&'a RawValue>,
+    pub echo: Option<&'a RawValue>,
+    pub to: Option<&'a RawValue>,
+    pub after: Option<&'a RawValue>,
+    pub before: Option<&'a RawValue>,
+    pub limit: Option<&'a RawValue>,
+    pub traceparent: Option<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Fills the fields. An error leaves those that were read before it, so that it can carry the `id`.
-pub(super) fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
+pub fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let repeated = FieldsSeed(fields)
         .deserialize(&mut reader)
@@ -165,6 +165,6 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Key<'a> {
 }
 
 /// The beginning of what a client sent, for an error message.
-pub(super) fn shortened(text: &str) -> &str {
+pub fn shortened(text: &str) -> &str {
     &text[..text.floor_char_boundary(32)]
 }

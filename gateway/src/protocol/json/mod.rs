@@ -1,13 +1,16 @@
 //! `linnet.v1.json`: one flat JSON object per text frame, told apart by `type`.
 
-mod decode;
-mod encode;
-mod fields;
+pub(super) mod decode;
+pub(super) mod encode;
+pub(super) mod fields;
+pub(super) mod object;
 
 #[cfg(test)]
 mod tests;
 
-use super::{ErrorCode, Fault, Frame, FrameSink, Handshake, Protocol, Reply, Request, Verdict};
+use super::{
+    ErrorCode, Fault, Frame, FrameSink, Handshake, Heard, Memory, Protocol, Reply, Request, Verdict,
+};
 use crate::message::Message;
 
 /// The JSON protocol.
@@ -22,9 +25,9 @@ impl Protocol for Json {
         "json"
     }
 
-    fn decode(&self, frame: Frame<'_>, _handshake: &Handshake) -> Result<Request, Fault> {
+    fn decode(&self, frame: Frame<'_>, _memory: &mut Memory) -> Result<Heard, Fault> {
         match frame {
-            Frame::Text(text) => decode::request(text),
+            Frame::Text(text) => decode::request(text).map(Heard::Request),
             Frame::Binary(_) => Err(Fault {
                 id: None,
                 code: ErrorCode::BadRequest,
@@ -38,12 +41,18 @@ impl Protocol for Json {
         None
     }
 
-    fn encode_message(&self, message: &Message, out: &mut dyn FrameSink) {
-        out.text(&encode::message(message));
+    fn encode_message(&self, message: &Message, _prefix: u8, out: &mut dyn FrameSink) {
+        out.text(encode::message(message).as_bytes());
     }
 
-    fn encode_reply(&self, reply: &Reply<'_>, out: &mut dyn FrameSink) -> Verdict {
-        out.text(&encode::reply(reply));
+    fn encode_reply(
+        &self,
+        reply: &Reply<'_>,
+        _memory: &mut Memory,
+        _prefix: u8,
+        out: &mut dyn FrameSink,
+    ) -> Verdict {
+        out.text(encode::reply(reply).as_bytes());
         Verdict::Continue
     }
 }

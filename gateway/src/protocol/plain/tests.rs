@@ -50,19 +50,35 @@ fn message(data: Payload) -> Message {
 
 fn written(data: Payload) -> Written {
     let mut sink = Sink::default();
-    Plain.encode_message(&message(data), &mut sink);
+    Plain.encode_message(&message(data), 0, &mut sink);
     let [one] = sink.0.try_into().unwrap();
     one
 }
 
 fn replied(reply: &Reply<'_>) -> (Verdict, Vec<Written>) {
     let mut sink = Sink::default();
-    let verdict = Plain.encode_reply(reply, &mut sink);
+    let verdict = Plain.encode_reply(reply, &mut Memory::default(), 0, &mut sink);
     (verdict, sink.0)
 }
 
+/// What a frame of a client with this handshake amounts to.
+fn heard(
+    protocol: &dyn Protocol,
+    frame: Frame<'_>,
+    handshake: Handshake,
+) -> Result<Request, Fault> {
+    let mut memory = Memory {
+        handshake,
+        dialogue: None,
+    };
+    match protocol.decode(frame, &mut memory)? {
+        Heard::Request(request) => Ok(request),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn published(frame: Frame<'_>) -> Payload {
-    let Command::Publish { content, .. } = Plain.decode(frame, &handshake()).unwrap().command
+    let Command::Publish { content, .. } = heard(&Plain, frame, handshake()).unwrap().command
     else {
         panic!()
     };
@@ -72,15 +88,11 @@ fn published(frame: Frame<'_>) -> Payload {
 #[test]
 fn a_frame_is_a_publish_to_the_room_of_the_handshake() {
     for echo in [true, false] {
-        let request = Plain
-            .decode(
-                Frame::Text("hi"),
-                &Handshake {
-                    echo,
-                    ..handshake()
-                },
-            )
-            .unwrap();
+        let said = Handshake {
+            echo,
+            ..handshake()
+        };
+        let request = heard(&Plain, Frame::Text("hi"), said).unwrap();
         let content = Content {
             event: None,
             data: Payload::Text("hi".into()),
@@ -151,7 +163,7 @@ fn without_a_room_nothing_can_be_said() {
         echo: true,
     };
     assert_eq!(Plain.first_request(&none), None);
-    let fault = Plain.decode(Frame::Text("hi"), &none).unwrap_err();
+    let fault = heard(&Plain, Frame::Text("hi"), none).unwrap_err();
     assert_eq!((fault.code, fault.fatal), (ErrorCode::BadRoom, true));
 }
 
@@ -186,7 +198,7 @@ fn a_string_that_is_no_unicode_arrives_as_its_json_text() {
 fn the_two_protocols_meet_as_documented() {
     let to_json = |data| {
         let mut sink = Sink::default();
-        Json.encode_message(&message(data), &mut sink);
+        Json.encode_message(&message(data), 0, &mut sink);
         let [Written::Text(text)] = &sink.0[..] else {
             panic!()
         };
@@ -203,11 +215,8 @@ fn the_two_protocols_meet_as_documented() {
         ("AAE=".into(), "base64".into())
     );
     let frame = r#"{"type":"publish","room":"lobby","data":"AAE=","encoding":"base64"}"#;
-    let Command::Publish { content, .. } = Json
-        .decode(Frame::Text(frame), &handshake())
-        .unwrap()
-        .command
-    else {
+    let request = heard(&Json, Frame::Text(frame), handshake()).unwrap();
+    let Command::Publish { content, .. } = request.command else {
         panic!()
     };
     assert_eq!(written(content.data), Written::Binary(vec![0, 1]));

@@ -49,6 +49,36 @@ fn after_any_other_request_it_is_too_late_for_connect() {
 }
 
 #[test]
+fn a_further_namespace_is_entered_by_who_is_connected() {
+    let enter = |token: Option<&str>| Command::Enter {
+        token: token.map(Into::into),
+    };
+    let mut scene = Scene::new(open(""));
+    scene.ask(connect());
+    assert!(matches!(scene.ask(enter(None)), Outcome::Done(Some(_))));
+    let other = scene.ask(enter(Some("t")));
+    assert_eq!(
+        code(other),
+        ErrorCode::Unauthenticated,
+        "an anonymous one becomes nobody else"
+    );
+}
+
+#[test]
+fn a_room_is_seen_as_the_namespace_that_joined_it_last_sees_it() {
+    let mut scene = Scene::new(open(""));
+    for prefix in [5, 0] {
+        let id = RequestId::Packet(crate::protocol::PacketId {
+            namespace: 1,
+            prefix,
+            answer: crate::protocol::PacketAnswer::None,
+        });
+        scene.ask_as(Some(id), subscribe("chat/lobby"));
+        assert_eq!(scene.session.rooms[&room("chat/lobby")].prefix, prefix);
+    }
+}
+
+#[test]
 fn a_faulty_frame_is_no_request() {
     let mut scene = Scene::new(open(""));
     assert_eq!(

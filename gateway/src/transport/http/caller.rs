@@ -8,6 +8,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_
 use http::{Method, Uri};
 
 use super::admission::Place;
+use super::entrance::Entrance;
 use super::public::Public;
 use super::refusal::Refusal;
 use super::server::HEADER_BYTES;
@@ -76,6 +77,7 @@ struct Request {
     /// Its bytes, those before it included.
     length: usize,
     client: Client,
+    entrance: Entrance,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -95,14 +97,13 @@ impl Newcomer {
             return None;
         }
         let uri: Uri = request.path?.parse().ok()?;
-        if uri.path() != self.public.socket_path {
-            return None;
-        }
+        let entrance = self.public.entrance(uri.path())?;
         let headers = header_map(request.headers)?;
         let client = self.public.client(peer.ip(), &headers);
         Some(Request {
             length: announced + length,
             client,
+            entrance,
             uri,
             headers,
         })
@@ -113,11 +114,19 @@ impl Newcomer {
         let Request {
             length,
             client,
+            entrance,
             uri,
             headers,
         } = request;
         let admitted = admit(&self.public, client)?;
-        let accepted = accept(&self.public, client, &Method::GET, uri.query(), &headers)?;
+        let accepted = accept(
+            &self.public,
+            client,
+            entrance,
+            &Method::GET,
+            uri.query(),
+            &headers,
+        )?;
         let later = self.public.policy().can_connect(accepted.protocol);
         let identity = match identify(&self.public, client, accepted.token.as_deref(), later) {
             Ok(identity) => identity,

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower::Service as _;
 
+use super::entrance::Entrance;
 use super::lease::Lease;
 use super::public::Public;
 use super::refusal::Refusal;
@@ -75,13 +76,13 @@ impl Exchange {
         agreed.take()
     }
 
-    fn upgrade(&self, request: Request<Incoming>) -> Answer {
+    fn upgrade(&self, request: Request<Incoming>, entrance: Entrance) -> Answer {
         let client = self.public.client(self.peer.ip(), request.headers());
         let admitted = {
             let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
             admitted.take()
         };
-        let candidate = match upgrade(&self.public, client, request, admitted) {
+        let candidate = match upgrade(&self.public, client, entrance, request, admitted) {
             Ok(candidate) => candidate,
             Err(refusal) => return Answer::now(self.public.refuse(client.address, refusal)),
         };
@@ -134,8 +135,8 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.asked.store(true, Ordering::Relaxed);
         // Handshakes do not pass through the router: they are what comes in a storm.
-        if request.uri().path() == self.public.socket_path {
-            return self.upgrade(request);
+        if let Some(entrance) = self.public.entrance(request.uri().path()) {
+            return self.upgrade(request, entrance);
         }
         if request.uri().path() == self.public.events_path {
             let client = self.public.client(self.peer.ip(), request.headers());

@@ -3,14 +3,15 @@
 //! A connection's way: a shard accepts it through `door` and hears its first bytes by `caller`. A
 //! handshake that is let in stays there. Anything else comes to [`server`] (`rewind`): `exchange`
 //! answers its requests, `upgrade` decides about a handshake after `admission` has let it in, events go to
-//! [`sse`](super::sse), and everything else that the port serves is `console`. [`cors`] is for what pages ask for
-//! otherwise. `lease` bounds the time of a connection.
+//! [`sse`](super::sse), and everything else that the port serves is `console`. `entrance` has the paths of handshakes.
+//! [`cors`] is for what pages ask for otherwise. `lease` bounds the time of a connection.
 
 mod admission;
 mod caller;
 mod console;
 pub mod cors;
 mod door;
+mod entrance;
 mod exchange;
 mod file_limit;
 mod lease;

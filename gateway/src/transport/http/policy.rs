@@ -1,6 +1,7 @@
 //! What the channel says about handshakes, compiled once for every configuration.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,10 +67,10 @@ impl Policy {
             .is_some_and(|protocol| !protocol.needs_room)
     }
 
-    /// What a handshake is judged by.
-    pub(super) fn handshake(&self) -> Config<'_> {
+    /// What a handshake is judged by where these protocols are spoken.
+    pub(super) fn handshake(&self, protocols: Range<usize>) -> Config<'_> {
         Config {
-            protocols: subprotocols(),
+            protocols: &subprotocols()[protocols],
             allowed_origins: &self.origins,
             query_token: self.channel.query_token,
             compression: self.channel.compression,

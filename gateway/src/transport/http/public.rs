@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::admission::Admission;
 use super::caller::PassedOn;
 use super::console;
+use super::entrance::{Entrance, Entrances};
 use super::metrics::{HttpMetrics, Reason};
 use super::policy::Policy;
 use super::refusal::Refusal;
@@ -74,8 +75,8 @@ impl Home for Shards {
 
 /// The public port of a gateway.
 pub struct Public {
-    /// The path of handshakes.
-    pub(super) socket_path: String,
+    /// The paths of handshakes.
+    entrances: Entrances,
     /// The path of events.
     pub(super) events_path: String,
     /// Who publishes there.
@@ -114,7 +115,7 @@ impl Public {
         let live = Arc::new(ArcSwap::from_pointee(Policy::compile(channel)));
         let (passed_on, to_serve) = unbounded_channel();
         Self {
-            socket_path: format!("{path}ws"),
+            entrances: Entrances::below(&path),
             events_path: format!("{path}sse"),
             publishers: Publishers::default(),
             router: console::router(&path, &name, Arc::clone(&live)),
@@ -143,6 +144,11 @@ impl Public {
         // In this order: one that moves from the first to the second meanwhile is counted twice,
         // the other way around it might be missed.
         self.admission.underway() + self.home.connections()
+    }
+
+    /// Whether a path takes handshakes, and which.
+    pub(super) fn entrance(&self, path: &str) -> Option<Entrance> {
+        self.entrances.at(path, self.policy().channel.socket_io)
     }
 
     /// Hands a socket to HTTP proper.
@@ -252,7 +258,7 @@ impl Public {
 impl std::fmt::Debug for Public {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("Public");
-        out.field("socket_path", &self.socket_path)
+        out.field("entrances", &self.entrances)
             .finish_non_exhaustive()
     }
 }

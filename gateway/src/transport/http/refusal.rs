@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 
 use super::metrics::Reason;
 use crate::auth::TokenError;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ErrorCode, engineio};
 use crate::transport::address::addresses::TooMany;
 use crate::transport::websocket::handshake::Refused;
 
@@ -26,6 +26,8 @@ pub(in crate::transport) struct Refusal {
     word: &'static str,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the body is.
+    form: &'static str,
     /// For the client's developer; never a secret.
     body: Cow<'static, str>,
 }
@@ -37,6 +39,7 @@ impl Refusal {
             word: reason.as_str(),
             status,
             headers: Vec::new(),
+            form: TEXT,
             body: body.into(),
         }
     }
@@ -155,8 +158,9 @@ impl Refusal {
         // To memory, so it does not fail.
         let _ = write!(
             answer,
-            "HTTP/1.1 {}\r\ncontent-type: {TEXT}\r\ncontent-length: {}\r\ndate: {date}\r\nconnection: close\r\n",
+            "HTTP/1.1 {}\r\ncontent-type: {}\r\ncontent-length: {}\r\ndate: {date}\r\nconnection: close\r\n",
             self.status,
+            self.form,
             self.body.len(),
         );
         for (name, value) in self.headers.iter().filter(|(name, _)| *name != CONNECTION) {
@@ -178,9 +182,18 @@ impl Refusal {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.form));
         headers.extend(self.headers);
         response
+    }
+}
+
+impl From<engineio::Refused> for Refusal {
+    fn from(refused: engineio::Refused) -> Self {
+        Self {
+            form: "application/json",
+            ..Self::new(Reason::Query, StatusCode::BAD_REQUEST, refused.body())
+        }
     }
 }
 

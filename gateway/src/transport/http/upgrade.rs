@@ -3,18 +3,19 @@
 use std::time::Instant;
 
 use axum::body::Body;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use linnet_telemetry::Context;
 
 use super::admission::Place;
+use super::entrance::Entrance;
 use super::public::Public;
 use super::refusal::Refusal;
 use crate::auth::{Identity, TokenError};
 use crate::drain::Phase;
 use crate::names::RoomName;
-use crate::protocol::{ErrorCode, Handshake, ProtocolIndex};
+use crate::protocol::{ErrorCode, Handshake, ProtocolIndex, engineio};
 use crate::traces;
 use crate::transport::address::addresses::Seat;
 use crate::transport::address::client::Client;
@@ -66,6 +67,7 @@ pub(super) enum Unidentified {
 pub(super) fn upgrade(
     public: &Public,
     client: Client,
+    entrance: Entrance,
     request: Request<hyper::body::Incoming>,
     admitted: Option<Admitted>,
 ) -> Result<Candidate, Refusal> {
@@ -75,7 +77,14 @@ pub(super) fn upgrade(
         None => admit(public, client)?,
     };
     let query = request.uri.query();
-    let accepted = accept(public, client, &request.method, query, &request.headers)?;
+    let accepted = accept(
+        public,
+        client,
+        entrance,
+        &request.method,
+        query,
+        &request.headers,
+    )?;
     if request.version < Version::HTTP_11 {
         // RFC 6455 §4.2.1 item 1; an older proxy would not pass the rest on.
         return Err(Refusal::not_upgradable("a WebSocket needs HTTP/1.1"));
@@ -168,16 +177,25 @@ impl Public {
     }
 }
 
-/// Reads a handshake, or says what is wrong with it. A token of an address that has sent many bad ones has to wait.
+/// Reads a handshake, or says what is wrong with it; `protocol` is its place among all protocols. A token of an address
+/// that has sent many bad ones has to wait.
 pub(super) fn accept(
     public: &Public,
     client: Client,
+    entrance: Entrance,
     method: &Method,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Accepted, Refusal> {
     let policy = public.policy();
-    let accepted = handshake::accept(method, query, headers, &policy.handshake())?;
+    if entrance == Entrance::SocketIo {
+        let (get, upgrades) = (method == Method::GET, headers.contains_key(UPGRADE));
+        engineio::check(query.unwrap_or_default(), get, upgrades)?;
+    }
+    let protocols = entrance.protocols();
+    let config = policy.handshake(protocols.clone());
+    let mut accepted = handshake::accept(method, query, headers, &config)?;
+    accepted.protocol += protocols.start;
     if accepted.token.is_some()
         && let Some(wait) = public.addresses.wait(client, Instant::now())
     {

@@ -89,7 +89,12 @@ impl Batch {
         self.weight
     }
 
-    /// All its frames in that encoding.
+    /// Appends all its frames in that encoding.
+    pub fn append(&self, encoding: Encoding, deflater: &mut Deflater, out: &mut Vec<u8>) {
+        self.encode(encoding, deflater, out, |_| true);
+    }
+
+    /// All its frames in an encoding that leaves nothing out of the room's name.
     pub fn chunk(&self, encoding: Encoding, deflater: &mut Deflater) -> &Chunk {
         let protocol = usize::from(encoding.protocol);
         let slot = match encoding.framing {
@@ -133,7 +138,9 @@ impl Batch {
         };
         let mut count = 0;
         for message in self.messages.iter().filter(|message| wanted(message)) {
-            encoding.protocol().encode_message(message, &mut writer);
+            encoding
+                .protocol()
+                .encode_message(message, encoding.prefix, &mut writer);
             count += 1;
         }
         count

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::connection::{Link, State};
+use super::encoding::FrameWriter;
 use super::rooms::Item;
 use super::state::Shard;
 use crate::hub::{Address, CommandKind};
@@ -87,6 +88,16 @@ impl Shard {
             }
         }
         let mut close = Vec::new();
+        if let (Some(error), Some(kept)) = (error, &connection.kept) {
+            let encoding = connection.encoding;
+            let mut writer = FrameWriter {
+                out: &mut close,
+                framing: encoding.framing,
+                deflater: &mut self.deflater,
+            };
+            let protocol = encoding.protocol();
+            protocol.encode_farewell(error, &kept.memory, &mut writer);
+        }
         connection.encoding.close(Some(code), reason, &mut close);
         connection.write_private(&close, &self.memory, now);
         match connection.state {

@@ -8,7 +8,8 @@ use mio::net::TcpStream;
 use super::backlog::{Backlog, Chunk, QueueMemory};
 use super::encoding::Encoding;
 use super::wire::Plug;
-use crate::protocol::Handshake;
+use crate::config::Heartbeat;
+use crate::protocol::Memory;
 use crate::session::Session;
 use crate::traces::ConnectionTrace;
 use crate::transport::address::addresses::Seat;
@@ -33,8 +34,8 @@ pub struct Connection {
     pub session: Box<Session>,
     /// Its place among the connections of its client's address.
     pub seat: Seat,
-    /// What the handshake said, where the protocol needs it later.
-    pub handshake: Option<Box<Handshake>>,
+    /// What is kept of it for its protocol, where that needs something.
+    pub kept: Option<Box<Kept>>,
     /// Tick of the last sign of life.
     pub heard: u32,
     /// Whether a ping waits for an answer.
@@ -83,6 +84,24 @@ impl Link {
     }
 }
 
+/// What is kept of a connection for its protocol.
+#[derive(Debug)]
+pub struct Kept {
+    /// What the protocol remembers.
+    pub memory: Memory,
+    /// The pings, where they are the protocol's own.
+    pub pulse: Option<Pulse>,
+}
+
+/// Pings that a client waits for: it takes the connection for lost where none comes.
+#[derive(Debug)]
+pub struct Pulse {
+    /// What the client was told.
+    pub heartbeat: Heartbeat,
+    /// Tick of the next one.
+    pub next: u32,
+}
+
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -127,6 +146,26 @@ impl Connection {
             Link::Socket { .. } => Role::Client,
             Link::Wire(plug) => plug.role,
         }
+    }
+
+    /// What is kept of it, or, where that is nothing, `none`.
+    pub fn memory<'a>(&'a mut self, none: &'a mut Memory) -> &'a mut Memory {
+        self.kept
+            .as_deref_mut()
+            .map_or(none, |kept| &mut kept.memory)
+    }
+
+    /// Whether a packet of several messages has begun and is not whole.
+    pub fn mid_packet(&self) -> bool {
+        let kept = self.kept.as_ref();
+        let dialogue = kept.and_then(|kept| kept.memory.dialogue.as_ref());
+        dialogue.is_some_and(|dialogue| dialogue.mid_packet())
+    }
+
+    /// Its heartbeat: what the client was told, or else what the channel says now.
+    pub fn heartbeat(&self, channel: Heartbeat) -> Heartbeat {
+        let pulse = self.kept.as_ref().and_then(|kept| kept.pulse.as_ref());
+        pulse.map_or(channel, |pulse| pulse.heartbeat)
     }
 
     /// Whether frames are still sent to it.

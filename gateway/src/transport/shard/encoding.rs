@@ -8,13 +8,15 @@ use crate::transport::websocket::frame::{self, Opcode};
 /// Payloads below this are never compressed: the result would not be smaller.
 const COMPRESS_FROM: usize = 64;
 
-/// A protocol and its framing; connections with the same encoding share frames.
+/// What frames depend on; connections with the same encoding share them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
     /// The protocol.
     pub protocol: ProtocolIndex,
     /// What stands around a payload.
     pub framing: Framing,
+    /// How many bytes of the room's name the client leaves out.
+    pub prefix: u8,
 }
 
 /// What stands around a payload.
@@ -29,6 +31,11 @@ pub enum Framing {
 }
 
 impl Encoding {
+    /// The same for a room of whose name so many bytes are left out.
+    pub fn without(self, prefix: u8) -> Self {
+        Self { prefix, ..self }
+    }
+
     /// The protocol itself.
     pub fn protocol(self) -> &'static dyn Protocol {
         PROTOCOLS[usize::from(self.protocol)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::backlog::Chunk;
 use super::batch::Batch;
 use super::encoding::Encoding;
-use super::rooms::{Item, Room};
+use super::rooms::{Item, Member, Room};
 use super::state::Shard;
 use crate::names::ConnectionId;
 use crate::transport::websocket::deflate::Deflater;
@@ -75,6 +75,13 @@ impl FanOut {
         let known = self.frames.iter().position(|(other, _)| *other == encoding);
         let index = known.unwrap_or_else(|| {
             let chunk = match self.batches.as_slice() {
+                batches if encoding.prefix > 0 => {
+                    let mut bytes = Vec::with_capacity(self.weight);
+                    for batch in batches {
+                        batch.append(encoding, deflater, &mut bytes);
+                    }
+                    joined(bytes)
+                }
                 [batch] => batch.chunk(encoding, deflater).clone(),
                 batches => {
                     let mut bytes = Vec::new();
@@ -186,7 +193,7 @@ impl Shard {
         let (now, memory) = (self.wheel.now(), &self.memory);
         let (mut whole, mut messages, mut bytes) = (0, 0, 0);
         while fan_out.cursor < room.members.len() && !slice.is_over() {
-            let slot = room.members[fan_out.cursor].slot;
+            let Member { slot, prefix, .. } = room.members[fan_out.cursor];
             fan_out.cursor += 1;
             slice.writes += 1;
             let Some(connection) = self.connections.get_mut(slot as usize) else {
@@ -195,7 +202,7 @@ impl Shard {
             if !connection.receives() {
                 continue;
             }
-            let encoding = connection.encoding;
+            let encoding = connection.encoding.without(prefix);
             let (written, taken) = if fan_out.skips.is_empty()
                 || !fan_out.skips.contains(&connection.session.connection())
             {
@@ -299,6 +306,7 @@ mod tests {
         let encoding = Encoding {
             protocol: 0,
             framing: Framing::WebSocket,
+            prefix: 0,
         };
         let left_for = |connection| {
             fan_out.frames_without(connection, encoding, &mut Deflater::default(), &mut vec![])

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Interest, Token};
 
-use super::connection::{Connection, Link, State};
+use super::connection::{Connection, Kept, Link, State};
 use super::encoding::{Encoding, Framing};
 use super::expiry::expiring;
 use super::handle::{NewConnection, Opening};
@@ -15,7 +15,9 @@ use super::state::Shard;
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
 use crate::logging::pace::SharedPace;
-use crate::protocol::{AckBody, ErrorCode, Fault, Frame, Handshake, Refusal, Reply, Request};
+use crate::protocol::{
+    AckBody, ErrorCode, Fault, Frame, Handshake, Heard, Memory, Refusal, Reply, Request, RequestId,
+};
 use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
 use crate::traces::{self, ConnectionTrace};
 use crate::transport::Role;
@@ -73,12 +75,10 @@ impl Shard {
         let transport = link.transport();
         let mut connection = self.connection(link, opening);
         let protocol = connection.encoding.protocol();
-        let first = match &connection.handshake {
-            Some(handshake) => protocol.first_request(handshake),
+        let first = match &connection.kept {
+            Some(kept) => protocol.first_request(&kept.memory.handshake),
             None => protocol.first_request(&Handshake::default()),
         };
-        // A visitor is nobody's connection: neither is it greeted, nor is the hub told.
-        let greets = matches!(connection.state, State::Open) && connection.role() == Role::Client;
         let connection_id = connection.session.connection();
         let name = transport.as_str();
         tracing::debug!(%connection_id, trace_id = connection.trace_id(), %client, transport = name, "connection opened");
@@ -94,7 +94,10 @@ impl Shard {
         self.schedule(slot);
         self.open_out(slot);
         self.out.extend_from_slice(response);
-        if greets {
+        self.begin_dialogue(slot);
+        let connection = &self.connections[slot as usize];
+        // A visitor is nobody's connection: neither is it greeted, nor is the hub told.
+        if connection.state == State::Open && connection.role() == Role::Client {
             self.identified(slot);
         }
         if let Some(request) = first {
@@ -129,12 +132,20 @@ impl Shard {
             encoding: Encoding {
                 protocol: opening.protocol,
                 framing,
+                prefix: 0,
             },
             state,
             backlog: None,
             session: Box::new(session),
             seat: opening.seat,
-            handshake: handshake.room.is_some().then(|| handshake.clone().into()),
+            kept: handshake.room.is_some().then(|| {
+                let memory = Memory {
+                    handshake: handshake.clone(),
+                    dialogue: None,
+                };
+                let pulse = None;
+                Box::new(Kept { memory, pulse })
+            }),
             heard: now,
             pinged: false,
             looked_at: 0,
@@ -209,7 +220,7 @@ impl Shard {
         let outcome = reader.read(bytes, &mut context, &mut |event| self.event(slot, event));
         self.inflater = inflater;
         if let Some(connection) = self.connections.get_mut(slot as usize) {
-            let receiving = reader.mid_message();
+            let receiving = reader.mid_message() || connection.mid_packet();
             let since = connection.receiving_since.or(NonZeroU32::new(now.max(1)));
             connection.receiving_since = if receiving { since } else { None };
             if let Link::Socket { reader: place, .. } = &mut connection.link {
@@ -232,11 +243,7 @@ impl Shard {
         if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
             return ControlFlow::Continue(());
         }
-        if matches!(event, Event::Text(_) | Event::Binary(_)) {
-            // A message that is complete ends the time that the next one may take. What stands between its fragments
-            // does not: pings would keep a message unfinished for ever.
-            connection.receiving_since = None;
-        }
+        let is_message = matches!(event, Event::Text(_) | Event::Binary(_));
         match event {
             Event::Text(text) => self.frame(slot, Frame::Text(text), text.len()),
             Event::Binary(bytes) => self.frame(slot, Frame::Binary(bytes), bytes.len()),
@@ -255,12 +262,16 @@ impl Shard {
             }
             Event::Close { .. } => {}
         }
-        match self
-            .connections
-            .get(slot as usize)
-            .map(|connection| connection.state)
-        {
-            Some(State::Open | State::Awaiting { .. }) => ControlFlow::Continue(()),
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return ControlFlow::Break(());
+        };
+        if is_message && !connection.mid_packet() {
+            // A message that is complete ends the time that the next one may take. What stands between its fragments
+            // does not: pings would keep a message unfinished for ever.
+            connection.receiving_since = None;
+        }
+        match connection.state {
+            State::Open | State::Awaiting { .. } => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }
     }
@@ -288,24 +299,46 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        let none = Handshake::default();
-        let handshake = connection.handshake.as_deref().unwrap_or(&none);
-        let decoded = connection.encoding.protocol().decode(frame, handshake);
+        let protocol = connection.encoding.protocol();
+        let mut none = Memory::default();
+        let decoded = protocol.decode(frame, connection.memory(&mut none));
         let id = match &decoded {
-            Ok(request) => request.id.as_ref(),
+            Ok(heard) => heard.id(),
             Err(fault) => fault.id.as_ref(),
         };
         if let Err(outcome) = connection.session.receive(length, id, &around) {
+            if let Ok(Heard::Leave { prefix }) = decoded {
+                self.leave_namespace(slot, &prefix); // for the protocol it is left already
+            }
             return self.outcome(slot, outcome);
         }
+        let decoded = match decoded {
+            Ok(Heard::Enter { prefix, request }) if !self.channel.rules.reach(&prefix) => {
+                let outcome =
+                    (connection.session).refuse(request.id, ErrorCode::Forbidden, &around);
+                return self.outcome(slot, outcome);
+            }
+            decoded => decoded,
+        };
         match decoded {
-            Ok(request) => {
+            Ok(Heard::Request(request) | Heard::Enter { request, .. }) => {
                 if request.command.shows_token() {
                     around.token_wait = connection.seat.wait(Instant::now());
                 }
                 let outcome = connection.session.handle(request, &around);
                 self.outcome(slot, outcome);
             }
+            Ok(Heard::Leave { prefix }) => self.leave_namespace(slot, &prefix),
+            Ok(Heard::Part) => {}
+            Ok(Heard::Pulse) => {
+                self.counts(slot);
+            }
+            Ok(Heard::End) => self.close_with(slot, 1000, "", None),
+            Err(Fault {
+                fatal: true,
+                code: code @ ErrorCode::MessageTooLarge,
+                ..
+            }) => self.close(slot, code),
             Err(Fault {
                 fatal: true,
                 message,
@@ -412,12 +445,7 @@ impl Shard {
     }
 
     /// Sends something of a connection to the hub, with the rest of the turn.
-    pub(super) fn ask_hub(
-        &mut self,
-        slot: u32,
-        id: Option<crate::protocol::RequestId>,
-        kind: CommandKind,
-    ) {
+    pub(super) fn ask_hub(&mut self, slot: u32, id: Option<RequestId>, kind: CommandKind) {
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };

@@ -7,6 +7,7 @@
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes;
 //!   [`thinning`] moves some connections to other gateways.
 //! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
+//! - [`dialogues`] is for protocols whose frames depend on those before.
 //! - [`connection`] is what is kept of a client, [`backlog`] what waits for one that takes no more; [`wire`] is a client
 //!   that has no socket of ours.
 //! - [`handle`], [`command`] and [`outlet`] are how the rest of the gateway talks to shards.
@@ -19,6 +20,7 @@ mod beside;
 mod closing;
 pub mod command;
 pub(crate) mod connection;
+mod dialogues;
 mod encoding;
 mod event_loop;
 mod expiry;

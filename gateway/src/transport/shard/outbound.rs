@@ -10,7 +10,8 @@ use crate::broker::GapReason;
 use crate::hub::{Address, Answer, CommandKind, Delivery};
 use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::{
-    AckBody, ErrorCode, Greeting, PresenceChange, Refusal, Reply, RequestId, Subscribed, Verdict,
+    AckBody, ErrorCode, Greeting, Memory, PresenceChange, Refusal, Reply, RequestId, Subscribed,
+    Verdict,
 };
 use crate::session::{Membership, MembershipState, Surroundings};
 
@@ -134,15 +135,22 @@ impl Shard {
             return;
         }
         let membership = connection.session.rooms.entry(room.clone());
-        let Membership { state, ended, .. } = *membership.or_insert(Membership::PENDING);
+        let Membership {
+            state,
+            ended,
+            prefix,
+            ..
+        } = *membership.or_insert(Membership::PENDING);
         if let Some(code) = ended {
             // It was told that it is out: an ack now would say the opposite.
             return self.refused(slot, id, code);
         }
         match (state, outcome.more) {
-            (MembershipState::Live(place), false) => self.rooms.set_presence(room, place, presence),
+            (MembershipState::Live(place), false) => {
+                self.rooms.change(room, place, presence, prefix);
+            }
             (_, false) => {
-                let place = self.rooms.add(room, slot, presence);
+                let place = self.rooms.add(room, slot, presence, prefix);
                 self.set_membership(slot, room, MembershipState::Live(place));
             }
             (_, true) => {
@@ -297,13 +305,26 @@ impl Shard {
             return;
         }
         let encoding = connection.encoding;
+        let prefix = match (&connection.kept, reply.room()) {
+            (Some(_), Some(room)) => {
+                let membership = connection.session.rooms.get(room);
+                membership.map_or(0, |membership| membership.prefix)
+            }
+            _ => 0,
+        };
         self.open_out(slot);
         let mut writer = FrameWriter {
             out: &mut self.out,
             framing: encoding.framing,
             deflater: &mut self.deflater,
         };
-        if let Verdict::Close(code) = encoding.protocol().encode_reply(reply, &mut writer) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let mut none = Memory::default();
+        let memory = connection.memory(&mut none);
+        let protocol = encoding.protocol();
+        if let Verdict::Close(code) = protocol.encode_reply(reply, memory, prefix, &mut writer) {
             self.close(slot, code);
         }
     }

@@ -41,6 +41,7 @@ pub(super) struct Room {
 #[derive(Clone, Copy)]
 pub(super) struct Member {
     pub(super) slot: u32,
+    pub(super) prefix: u8,
     presence: bool,
 }
 
@@ -88,7 +89,7 @@ impl Rooms {
     }
 
     /// Adds a live member; gives its place.
-    pub fn add(&mut self, name: &RoomName, slot: u32, presence: bool) -> u32 {
+    pub fn add(&mut self, name: &RoomName, slot: u32, presence: bool, prefix: u8) -> u32 {
         let key = *self.keys.entry(name.clone()).or_insert_with(|| {
             let name = name.clone();
             self.rooms.insert(Room {
@@ -99,14 +100,19 @@ impl Rooms {
             })
         });
         let members = &mut self.rooms[key].members;
-        members.push(Member { slot, presence });
+        members.push(Member {
+            slot,
+            prefix,
+            presence,
+        });
         (members.len() - 1) as u32
     }
 
     /// Changes what a live member wants.
-    pub fn set_presence(&mut self, name: &RoomName, place: u32, presence: bool) {
+    pub fn change(&mut self, name: &RoomName, place: u32, presence: bool, prefix: u8) {
         if let Some(key) = self.keys.get(name) {
-            self.rooms[*key].members[place as usize].presence = presence;
+            let member = &mut self.rooms[*key].members[place as usize];
+            (member.presence, member.prefix) = (presence, prefix);
         }
     }
 
@@ -235,7 +241,7 @@ mod tests {
     fn with_members(count: u32, cursor: usize) -> Rooms {
         let mut rooms = Rooms::default();
         for slot in 0..count {
-            rooms.add(&name(), slot, false);
+            rooms.add(&name(), slot, false, 0);
         }
         rooms.rooms[0].fan_out = Some(FanOut {
             batches: Vec::new(),
@@ -293,7 +299,7 @@ mod tests {
     #[test]
     fn a_room_without_members_is_forgotten() {
         let mut rooms = Rooms::default();
-        let place = rooms.add(&name(), 1, false);
+        let place = rooms.add(&name(), 1, false, 0);
         rooms.remove(&name(), place);
         assert!(rooms.keys.is_empty() && rooms.rooms.is_empty());
     }

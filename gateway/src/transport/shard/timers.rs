@@ -7,6 +7,7 @@ use super::state::Shard;
 use super::wheel::ticks;
 use crate::config::Heartbeat;
 use crate::names::RoomName;
+use crate::protocol::socketio::Dialogue;
 use crate::protocol::{ErrorCode, Reply};
 use crate::session::MembershipState;
 use crate::transport::websocket::frame::{self, Opcode};
@@ -25,7 +26,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        let at = next(connection, heartbeat);
+        let at = next(connection, connection.heartbeat(heartbeat));
         let now = self.wheel.now();
         if connection.looked_at <= now || at < connection.looked_at {
             connection.looked_at = self.wheel.insert(at, (slot, connection.generation));
@@ -35,10 +36,10 @@ impl Shard {
     /// Does what is due on a connection.
     pub(super) fn look_at(&mut self, slot: u32, generation: u32) {
         let now = self.wheel.now();
-        let (interval, timeout) = in_ticks(self.channel.heartbeat);
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
+        let (interval, timeout) = in_ticks(connection.heartbeat(self.channel.heartbeat));
         if connection.generation != generation || connection.looked_at > now {
             return; // another's, or put down again since
         }
@@ -84,15 +85,7 @@ impl Shard {
                     };
                     return self.close(slot, code);
                 }
-                if silent >= interval && !connection.pinged {
-                    connection.pinged = true;
-                    if !is_wire {
-                        self.open_out(slot);
-                        let sent = self.started.elapsed().as_micros() as u64; // echoed by the pong
-                        frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
-                        self.flush_out();
-                    }
-                }
+                self.ping_if_due(slot, now, interval);
                 if self.expire_if_due(slot, now) {
                     return;
                 }
@@ -102,6 +95,31 @@ impl Shard {
             State::Closing { .. } | State::Detaching { .. } => {}
         }
         self.schedule(slot);
+    }
+
+    /// Asks for a sign of life after a silence, or when the client was told that it would be asked.
+    fn ping_if_due(&mut self, slot: u32, now: u32, interval: u32) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        let pulse = connection.kept.as_deref_mut();
+        if let Some(pulse) = pulse.and_then(|kept| kept.pulse.as_mut()) {
+            if pulse.next <= now {
+                pulse.next = now + interval;
+                self.open_out(slot);
+                frame::encode(Opcode::Text, false, Dialogue::PING, &mut self.out);
+                self.flush_out();
+            }
+        } else if now - connection.heard >= interval && !connection.pinged {
+            connection.pinged = true;
+            if matches!(connection.link, Link::Wire(_)) {
+                return;
+            }
+            self.open_out(slot);
+            let sent = self.started.elapsed().as_micros() as u64; // echoed by the pong
+            frame::encode(Opcode::Ping, false, &sent.to_be_bytes(), &mut self.out);
+            self.flush_out();
+        }
     }
 
     fn end_idle_catch_ups(&mut self, slot: u32, now: u32) {
@@ -184,14 +202,16 @@ pub(super) fn draw(now: u32, window: u32) -> (u32, u32) {
 /// When something may be due next.
 fn next(connection: &Connection, heartbeat: Heartbeat) -> u32 {
     let (interval, timeout) = in_ticks(heartbeat);
-    // After a pong the next ping is due an interval later, whatever the timeout was.
-    let alive = connection.heard
-        + interval
-        + if connection.pinged {
-            timeout.min(interval)
-        } else {
-            0
-        };
+    let pulse = connection
+        .kept
+        .as_ref()
+        .and_then(|kept| kept.pulse.as_ref());
+    let alive = match pulse {
+        Some(pulse) => pulse.next.min(connection.heard + interval + timeout),
+        // After a pong the next ping is due an interval later, whatever the timeout was.
+        None if connection.pinged => connection.heard + interval + timeout.min(interval),
+        None => connection.heard + interval,
+    };
     let open = || {
         let moving = connection
             .moving

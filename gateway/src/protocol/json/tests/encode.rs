@@ -10,8 +10,8 @@ use crate::broker::{GapReason, Member};
 use crate::message::Message;
 use crate::names::UserId;
 use crate::protocol::{
-    AckBody, FrameSink, Greeting, PresenceChange, PresenceChangeKind, Protocol, Refusal, Reply,
-    Verdict, json::Json,
+    AckBody, FrameSink, Greeting, Memory, PresenceChange, PresenceChangeKind, Protocol, Refusal,
+    Reply, Verdict, json::Json,
 };
 
 /// The one text frame that is written.
@@ -30,14 +30,17 @@ impl FrameSink for Written {
 
 pub fn text(reply: &Reply<'_>) -> String {
     let mut out = Written::default();
-    assert_eq!(Json.encode_reply(reply, &mut out), Verdict::Continue);
+    assert_eq!(
+        Json.encode_reply(reply, &mut Memory::default(), 0, &mut out),
+        Verdict::Continue
+    );
     let [text] = out.0.try_into().unwrap();
     text
 }
 
 fn live(message: &Message) -> String {
     let mut out = Written::default();
-    Json.encode_message(message, &mut out);
+    Json.encode_message(message, 0, &mut out);
     let [text] = out.0.try_into().unwrap();
     text
 }

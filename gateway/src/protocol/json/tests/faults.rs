@@ -362,9 +362,9 @@ fn a_fault_does_not_repeat_what_was_sent_at_length() {
 
 #[test]
 fn a_binary_frame_cannot_be_a_request() {
-    use crate::protocol::{Frame, Handshake, Protocol, json::Json};
+    use crate::protocol::{Frame, Memory, Protocol, json::Json};
     let fault = Json
-        .decode(Frame::Binary(br#"{"type":"ping"}"#), &Handshake::default())
+        .decode(Frame::Binary(br#"{"type":"ping"}"#), &mut Memory::default())
         .unwrap_err();
     assert!(fault.fatal);
     assert!(fault.message.len() <= 123, "it becomes a close reason");

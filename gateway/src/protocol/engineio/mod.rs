@@ -1,0 +1,12 @@
+//! Engine.IO 4, what Socket.IO travels in: packets in WebSocket frames and in the bodies of long-polling. Pure. The
+//! protocol: <https://github.com/socketio/engine.io-protocol>.
+
+mod open;
+mod packet;
+mod payload;
+mod request;
+
+pub use open::Open;
+pub use packet::{Data, Kind, Packet, PacketError};
+pub use payload::{MOST_PACKETS, PayloadError, parse, write};
+pub use request::{Refused, check};
