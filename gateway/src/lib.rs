@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: transport → protocol → session → hub → broker, and back. `docs/architecture.md` shows the rooms.
 
+pub mod api;
 pub mod auth;
 pub mod broker;
 pub mod cli;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use linnet_gateway::api::{Api, Counts};
 use linnet_gateway::auth::{ApiAccess, Keys, Tokens};
 use linnet_gateway::broker::nats::health::Health;
 use linnet_gateway::cli::{Action, Cli, Serve};
@@ -140,17 +141,32 @@ async fn run(
         file_limit,
     ));
 
-    let api = Arc::new(ApiAccess::new(options.secrets.clone()));
-    api.configure(channel.api_key_secret.as_deref());
+    let access = ApiAccess::new(options.secrets.clone(), Arc::clone(&tokens));
+    let api = Api::new(
+        Arc::clone(&channel),
+        access,
+        Arc::clone(&gateway.desk),
+        gateway.revoker.clone(),
+        Counts {
+            gateway: Arc::clone(&name),
+            shards: gateway
+                .shards
+                .iter()
+                .map(|shard| Arc::clone(shard.metrics()))
+                .collect(),
+            hub: Arc::clone(&gateway.hub_metrics),
+        },
+        gateway.answers.clone(),
+    );
 
     let apply = {
-        let api = Arc::clone(&api);
+        let api = api.clone();
         let (shards, hub) = (gateway.shards.clone(), gateway.hub.clone());
         let public = Arc::clone(&public);
         move |channel: Arc<Channel>| {
             log_level.set(channel.log_level);
             keys.configure(channel.tokens.as_ref());
-            api.configure(channel.api_key_secret.as_deref());
+            api.configure(Arc::clone(&channel));
             hub.configure(Arc::clone(&channel));
             shards.configure(&channel);
             public.configure(channel);
@@ -166,6 +182,7 @@ async fn run(
             .collect(),
         hub: Arc::clone(&gateway.hub_metrics),
         http: Arc::clone(public.metrics()),
+        api: Arc::clone(api.metrics()),
         tokens: Arc::clone(&tokens),
         config: Arc::clone(&config),
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
@@ -177,7 +194,6 @@ async fn run(
         config,
         public: Arc::clone(&public),
         api,
-        revoker: gateway.revoker.clone(),
         shards: gateway.shards.clone(),
         top: Looks(look_up(gateway.hub.clone(), gateway.shards.clone())),
         metrics,

@@ -8,8 +8,10 @@ use std::thread;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use crate::api::desk::{Desk, DeskOutlet};
 use crate::auth::{Revoker, Tokens};
 use crate::broker::embedded::Embedded;
+use crate::broker::nats::answers::Answers;
 use crate::broker::nats::health::Health;
 use crate::broker::nats::presence::link::LinkHandle;
 use crate::broker::nats::{Nats, Settings};
@@ -35,10 +37,14 @@ pub struct Gateway {
     pub hub_metrics: Arc<HubMetrics>,
     /// Who is where, between gateways; to be told when this one drains and ends.
     pub presence: Option<LinkHandle>,
+    /// Where answers of the server APIs are kept for all gateways.
+    pub answers: Option<Answers>,
     /// What waits for slow clients.
     pub queue_memory: Arc<QueueMemory>,
     /// Revokes users on all gateways.
     pub revoker: Revoker,
+    /// Asks the hub for the server APIs.
+    pub desk: Arc<Desk>,
 }
 
 impl Gateway {
@@ -90,7 +96,9 @@ impl Gateway {
         let revoker = Revoker::new(Arc::clone(tokens.revocations()), shared);
         let revocations = Arc::clone(tokens.revocations());
         let hub_metrics = Arc::new(HubMetrics::default());
+        let desk = Desk::new(hub.clone());
         let outlet = ShardOutlet::new(shards.clone(), queue_memory.clone());
+        let outlet = DeskOutlet::new(outlet, Arc::clone(&desk));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -113,9 +121,10 @@ impl Gateway {
                     .map(|mut broker| {
                         broker.share(revocations, jobs);
                         let presence = broker.presence();
+                        let answers = broker.answers();
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
                         attendant.start(state.with_directory(directory), inbox);
-                        Some(presence)
+                        Some((presence, answers))
                     }),
             };
             let failed = begun.is_err();
@@ -135,14 +144,17 @@ impl Gateway {
                 });
             })?,
         }
-        let presence = started.recv().context("the hub's thread has ended")??;
+        let shared = started.recv().context("the hub's thread has ended")??;
+        let (presence, answers) = shared.unzip();
         Ok(Self {
             shards,
             hub,
             hub_metrics,
             presence,
+            answers,
             queue_memory,
             revoker,
+            desk,
         })
     }
 }

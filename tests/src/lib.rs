@@ -6,6 +6,7 @@
     reason = "a harness that can't go on ends the test where it stands"
 )]
 
+pub mod api;
 pub mod assets;
 pub mod bystander;
 pub mod client;

@@ -1,7 +1,9 @@
 //! What a gateway tells a collector: the life of a connection, the way of a message, and nothing that is secret.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+use linnet_tests::api::{Api, KEY};
 use linnet_tests::collector::{GRPC, SOON, Seen};
+use linnet_tests::issuer::{SECRET, Secrets};
 use linnet_tests::prelude::*;
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -227,5 +229,37 @@ fn tokens_and_payloads_are_in_no_span_metric_or_log_line() {
             assert!(!page.contains(secret), "{secret} is in the metrics");
             assert!(!collector.saw(secret), "{secret} went to the collector");
         }
+    });
+}
+
+#[test]
+fn a_services_trace_is_the_parent_of_its_publish_and_what_its_message_says_holds_before_the_header()
+{
+    scenario(60, async {
+        let collector = Collector::start().await;
+        let secrets = Secrets::of(&[]);
+        secrets.put("api.test", KEY);
+        let manifest = Manifest::unhurried()
+            .traced(&collector.over_http(), 0)
+            .spec(json!({"authentication": {"apiKeySecretName": SECRET}}));
+        let args = ["--name", "g0", "--secrets", secrets.path()];
+        let gateway = Gateway::start_in(&manifest, &args, &[SOON]).await;
+        let api = Api::of(&gateway);
+        let header = format!("traceparent: {CALLER}\r\n");
+        let body = json!({"room": "lobby", "data": 1}).to_string();
+        assert_eq!(api.post_with("/publish", &header, &body).await.status, 200);
+        let publish = collector.span("publish", |_| true).await;
+        assert_eq!(publish.span.trace_id, caller().0);
+        assert_eq!(publish.span.parent_span_id, caller().1);
+        assert!(publish.links().is_empty());
+        let other = "00-0af7651916cd43dd8448eb211c80319d-b7ad6b7169203332-01";
+        let body = json!({"room": "own", "data": 1, "traceparent": other}).to_string();
+        assert_eq!(api.post_with("/publish", &header, &body).await.status, 200);
+        let publish = collector
+            .span("publish", |span| {
+                span.attribute("messaging.destination.name") == "own"
+            })
+            .await;
+        assert_eq!(hex(&publish.span.trace_id), other[3..35]);
     });
 }

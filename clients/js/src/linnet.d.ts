@@ -44,7 +44,8 @@ export interface Message {
 }
 
 export interface DirectMessage {
-  from: string;
+  /** Absent: a service has sent it. */
+  from?: string;
   event?: string;
   data: any;
   timestamp: number;

@@ -61,6 +61,7 @@ const CLOSE_MEANINGS = {
   4004: 'replaced by a newer connection of the same user',
   4005: 'no identity was given in time',
   4006: 'the user was signed out',
+  4007: 'a service of the application closed the connection',
   4008: 'the server did not understand this client',
   4009: 'not a valid room name',
   4010: 'too many rooms on one connection',

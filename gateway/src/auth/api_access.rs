@@ -5,13 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::api_keys::{ApiKeys, Caller, Scope};
+use super::access::{Asker, Verb, Verdict};
+use super::api_keys::{ApiKeys, Scope};
+use super::claims::Identity;
+use super::policy::Policy;
+use super::tokens::{TokenError, Tokens};
+use crate::config::Rules;
 use crate::config::watch::files::{self, Next};
+use crate::names::{RoomName, UserId};
 
 /// Lets callers of the server APIs in. Follows the Secret that the configuration names.
 #[derive(Debug, Default)]
 pub struct ApiAccess {
     keys: Arc<ArcSwap<ApiKeys>>,
+    tokens: Arc<Tokens>,
     /// Where Secrets lie.
     secrets: Option<PathBuf>,
     current: Mutex<Option<Followed>>,
@@ -24,6 +31,51 @@ struct Followed {
     _alive: Arc<()>,
 }
 
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever has the API key of this name: a service, for which the rules of rooms do not hold.
+    Key(Box<str>),
+    /// The user of a token.
+    User(Box<Identity>),
+}
+
+impl Caller {
+    /// The user of the token.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        match self {
+            Self::Key(_) => None,
+            Self::User(identity) => Some(&identity.user),
+        }
+    }
+
+    /// Whether it may do this in a room.
+    #[must_use]
+    pub fn may(&self, verb: Verb, room: &RoomName, rules: &Rules) -> bool {
+        match self {
+            Self::Key(_) => true,
+            Self::User(identity) => {
+                let asker = Asker {
+                    name: identity.user.as_str(),
+                    grants: Some(&identity.grants),
+                };
+                Verdict::of(rules, room.as_str(), asker).allows(verb)
+            }
+        }
+    }
+
+    /// Tells the caller from all others, and from all sessions of clients: a user's name has no control characters, and a
+    /// session's scope begins with `~`.
+    #[must_use]
+    pub fn scope(&self) -> Vec<u8> {
+        match self {
+            Self::Key(name) => [b"\0key:", name.as_bytes()].concat(),
+            Self::User(identity) => identity.user.as_str().into(),
+        }
+    }
+}
+
 /// Why a call is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -33,17 +85,21 @@ pub enum Denied {
     /// Send another one.
     #[error("the API key is not known")]
     UnknownKey,
-    /// Give the key the scope, or use another one.
-    #[error("the API key lacks the scope {}", .0.as_str())]
+    /// Send another token.
+    #[error("the token is not accepted: {0}")]
+    Token(#[from] TokenError),
+    /// Give the key or the token the scope, or use another one.
+    #[error("the API key or the token lacks the scope {}", .0.as_str())]
     NoScope(Scope),
 }
 
 impl ApiAccess {
-    /// Nobody may call yet. Secrets lie below `secrets`.
+    /// Nobody with a key may call yet. Secrets lie below `secrets`; `tokens` knows whose token is whose.
     #[must_use]
-    pub fn new(secrets: Option<PathBuf>) -> Self {
+    pub fn new(secrets: Option<PathBuf>, tokens: Arc<Tokens>) -> Self {
         Self {
             secrets,
+            tokens,
             ..Self::default()
         }
     }
@@ -104,20 +160,35 @@ impl ApiAccess {
         });
     }
 
-    /// Whose call this is, if the `Authorization` that came with it is a key with the scope.
+    /// Whose call this is, if the `Authorization` that came with it is a key, or a token that `policy` takes, with the
+    /// scope.
     ///
     /// # Errors
     /// Why it is not let in.
-    pub fn allow(&self, authorization: Option<&str>, scope: Scope) -> Result<Caller, Denied> {
-        let (kind, key) = authorization
+    pub fn allow(
+        &self,
+        authorization: Option<&str>,
+        scope: Scope,
+        policy: Option<&Policy>,
+    ) -> Result<Caller, Denied> {
+        let (kind, secret) = authorization
             .and_then(|value| value.split_once(' '))
             .ok_or(Denied::NoKey)?;
         if !kind.eq_ignore_ascii_case("bearer") {
             return Err(Denied::NoKey);
         }
-        let caller = self.keys.load().identify(key.trim());
-        let caller = caller.ok_or(Denied::UnknownKey)?;
-        match caller.scopes.has(scope) {
+        let secret = secret.trim();
+        let holder = self.keys.load().identify(secret);
+        let (scopes, caller) = match holder {
+            Some(holder) => (holder.scopes, Caller::Key(holder.name)),
+            // Three parts make a signed token (RFC 7515 §3.1).
+            None if policy.is_some() && secret.split('.').count() == 3 => {
+                let identity = self.tokens.verify(secret, policy)?;
+                (identity.scopes, Caller::User(Box::new(identity)))
+            }
+            None => return Err(Denied::UnknownKey),
+        };
+        match scopes.has(scope) {
             true => Ok(caller),
             false => Err(Denied::NoScope(scope)),
         }
@@ -131,23 +202,28 @@ mod tests {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
     #[test]
+    fn no_client_can_have_the_scope_of_a_key() {
+        let scope = Caller::Key("shop-of-12-ch".into()).scope();
+        let text = String::from_utf8(scope.clone()).unwrap();
+        assert!(UserId::from_token(&text).is_none());
+        assert_ne!(scope[0], b'~', "sessions begin with it");
+    }
+
+    #[test]
     fn a_call_needs_a_known_key_with_the_scope() {
         let secrets = tempfile::tempdir().unwrap();
         let folder = secrets.path().join("keys");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("api.a"), format!("{KEY}\nscopes: revoke")).unwrap();
-        let access = ApiAccess::new(Some(secrets.path().to_owned()));
+        let access = ApiAccess::new(Some(secrets.path().to_owned()), Arc::default());
         let key = format!("Bearer {KEY}");
-        let allow = |authorization: &str, scope| {
-            let allowed = access.allow(Some(authorization), scope);
-            allowed.map(|caller| caller.name.to_string())
-        };
+        let allow = |authorization: &str, scope| access.allow(Some(authorization), scope, None);
         assert_eq!(allow(&key, Scope::Revoke), Err(Denied::UnknownKey));
         access.configure(Some("keys"));
-        assert_eq!(allow(&key, Scope::Revoke), Ok("a".into()));
+        assert_eq!(allow(&key, Scope::Revoke), Ok(Caller::Key("a".into())));
         assert_eq!(
             allow(&format!("bearer  {KEY}"), Scope::Revoke),
-            Ok("a".into())
+            Ok(Caller::Key("a".into()))
         );
         assert_eq!(allow(&key, Scope::Send), Err(Denied::NoScope(Scope::Send)));
         assert_eq!(allow(KEY, Scope::Revoke), Err(Denied::NoKey));
@@ -155,7 +231,7 @@ mod tests {
             allow(&format!("Basic {KEY}"), Scope::Revoke),
             Err(Denied::NoKey)
         );
-        assert_eq!(access.allow(None, Scope::Revoke), Err(Denied::NoKey));
+        assert_eq!(access.allow(None, Scope::Revoke, None), Err(Denied::NoKey));
         access.configure(None);
         assert_eq!(allow(&key, Scope::Revoke), Err(Denied::UnknownKey));
     }

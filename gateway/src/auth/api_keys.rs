@@ -65,18 +65,38 @@ impl Scope {
         }
     }
 
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == word)
+    }
+
     fn bit(self) -> u8 {
         1 << self as u8
     }
 }
 
-/// Which scopes a key has.
+/// What scopes in tokens begin with: an issuer's tokens may be for other services too.
+pub const PREFIX: &str = "linnet:";
+
+/// Which scopes a key or a token has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scopes(u8);
 
 impl Scopes {
     /// All of them.
     pub const ALL: Self = Self(u8::MAX);
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Those of the claim `scope` of a token: words with blanks between them (RFC 8693 §4.2), of which those count that
+    /// begin with [`PREFIX`]. Others are for others.
+    #[must_use]
+    pub fn of_claim(claim: &str) -> Self {
+        let words = claim
+            .split(' ')
+            .filter_map(|word| word.strip_prefix(PREFIX));
+        let scopes = words.filter_map(Scope::parse);
+        Self(scopes.fold(0, |scopes, scope| scopes | scope.bit()))
+    }
 
     /// Whether this one is among them.
     #[must_use]
@@ -98,8 +118,8 @@ struct ApiKey {
 
 /// Whose key it is that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The key's name: the scope in which `message_id`s of its publishes are known.
+pub struct Holder {
+    /// The key's name.
     pub name: Box<str>,
     /// What it is good for.
     pub scopes: Scopes,
@@ -171,7 +191,7 @@ impl ApiKeys {
     /// Says whose key this is. How long it takes tells nothing of the keys there are: every one is compared, by hash, and
     /// to the end.
     #[must_use]
-    pub fn identify(&self, key: &str) -> Option<Caller> {
+    pub fn identify(&self, key: &str) -> Option<Holder> {
         let hash: [u8; 32] = Sha256::digest(key).into();
         let (mut found, mut at) = (Choice::from(0), 0u8);
         for (index, known) in self.0.iter().enumerate() {
@@ -180,7 +200,7 @@ impl ApiKeys {
             found |= same;
         }
         let found = bool::from(found).then(|| self.0.get(usize::from(at)));
-        found.flatten().map(|key| Caller {
+        found.flatten().map(|key| Holder {
             name: key.name.clone(),
             scopes: key.scopes,
         })
@@ -216,8 +236,7 @@ impl ApiKey {
                 let words = line.strip_prefix("scopes:").ok_or_else(bad_scopes)?;
                 let mut scopes = Scopes(0);
                 for word in words.split([' ', ',']).filter(|word| !word.is_empty()) {
-                    let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-                    scopes.0 |= scope.ok_or_else(bad_scopes)?.bit();
+                    scopes.0 |= Scope::parse(word).ok_or_else(bad_scopes)?.bit();
                 }
                 scopes
             }
@@ -282,6 +301,16 @@ mod tests {
             assert!(Scopes::ALL.has(scope));
             assert!(!keys.identify(TWO).unwrap().scopes.has(scope));
         }
+    }
+
+    #[test]
+    fn a_token_has_the_scopes_that_are_meant_for_a_channel() {
+        let scopes = Scopes::of_claim("openid linnet:publish history linnet:history  linnet:all");
+        for scope in Scope::ALL {
+            let expected = matches!(scope, Scope::Publish | Scope::History);
+            assert_eq!(scopes.has(scope), expected, "{scope:?}");
+        }
+        assert_eq!(Scopes::of_claim("publish send linnet"), Scopes::NONE);
     }
 
     #[test]

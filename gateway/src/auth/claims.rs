@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::api_keys::Scopes;
 use super::grants::{Grants, GrantsError};
 use super::policy::Policy;
 use crate::names::UserId;
@@ -26,6 +27,8 @@ pub struct Identity {
     pub user: UserId,
     /// The rooms of the token.
     pub grants: Arc<Grants>,
+    /// What the token is good for at the server APIs.
+    pub scopes: Scopes,
     /// When the identity ends, in seconds since the Unix epoch, leeway included.
     pub ends: u64,
     /// When the token was issued, in seconds since the Unix epoch, where it says so.
@@ -149,6 +152,9 @@ impl Claims {
         Ok(Identity {
             user: user.ok_or(ClaimsError::User)?,
             grants: Arc::new(grants),
+            scopes: self
+                .text("scope")
+                .map_or(Scopes::NONE, |claim| Scopes::of_claim(&claim)),
             ends,
             issued,
         })

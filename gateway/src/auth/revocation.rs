@@ -130,6 +130,7 @@ mod tests {
         Identity {
             user: user(name),
             grants: Arc::default(),
+            scopes: crate::auth::api_keys::Scopes::NONE,
             ends: u64::MAX,
             issued,
         }

@@ -8,6 +8,7 @@ mod signatures;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use super::api_keys::Scope;
 use super::claims::{ClaimsError, LEEWAY, LONGEST_LIFE};
 use super::grants::GrantsError;
 use super::key::{Key, KeyError};

@@ -123,6 +123,14 @@ impl Broker for Embedded {
             Request::Direct { token, to, message } => {
                 self.events.push_back(Event::Direct { to, message, token })
             }
+            Request::Expel { token, to, close } => {
+                self.events.push_back(Event::Expel { to, close, token })
+            }
+            // The hub sees all there is.
+            Request::Connections { token, .. } => self.events.push_back(Event::Connections {
+                token,
+                connections: Vec::new(),
+            }),
             Request::DirectTaken { token, connections } => {
                 let result = connections.ok_or(PublishError::Overloaded);
                 self.events.push_back(Event::DirectSent { token, result });

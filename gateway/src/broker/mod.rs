@@ -129,7 +129,24 @@ pub enum Request {
         /// The message; its room is of no meaning.
         message: Arc<Message>,
     },
-    /// How many connections of this gateway took a direct message.
+    /// Closes every connection of a user, or one of that name, whoever's it is: [`Event::Expel`] on all gateways; answered
+    /// by [`Event::DirectSent`].
+    Expel {
+        /// Names the answer.
+        token: Token,
+        /// The user, or a connection.
+        to: UserId,
+        /// How.
+        close: Arc<Close>,
+    },
+    /// Asks for the connections of a user on all gateways; answered by [`Event::Connections`].
+    Connections {
+        /// Names the answer.
+        token: Token,
+        /// The user.
+        user: UserId,
+    },
+    /// How many connections of this gateway took a direct message, or were closed.
     DirectTaken {
         /// The event's.
         token: Token,
@@ -239,7 +256,23 @@ pub enum Event {
         /// Names the hub's [`Request::DirectTaken`].
         token: Token,
     },
-    /// The answer to [`Request::Direct`].
+    /// Connections are to be closed that may be here.
+    Expel {
+        /// The user, or a connection.
+        to: UserId,
+        /// How.
+        close: Arc<Close>,
+        /// Names the hub's [`Request::DirectTaken`].
+        token: Token,
+    },
+    /// The answer to [`Request::Connections`].
+    Connections {
+        /// The request's.
+        token: Token,
+        /// Those that the broker knows of, this gateway's among them or not.
+        connections: Vec<ConnectionId>,
+    },
+    /// The answer to [`Request::Direct`] and [`Request::Expel`].
     DirectSent {
         /// The request's.
         token: Token,
@@ -257,6 +290,15 @@ pub struct Member {
     pub user: Option<UserId>,
     /// JSON text of what the client says of itself.
     pub info: Option<Arc<str>>,
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The close code.
+    pub code: u16,
+    /// The reason, at most 123 bytes.
+    pub reason: Box<str>,
 }
 
 /// Which rooms an event is about.
@@ -344,7 +386,8 @@ impl GapReason {
 pub struct DeduplicationKey([u8; 32]);
 
 impl DeduplicationKey {
-    /// `scope` is the publisher: its user, else `~` and its session secret.
+    /// `scope` is the publisher: its user, else `~` and its session secret; of services what
+    /// [`crate::auth::api_access::Caller::scope`] says.
     pub fn new(room: &RoomName, scope: &[u8], message_id: &str) -> Self {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();

@@ -19,7 +19,7 @@ use super::command::Command;
 use super::delivery::Outlet;
 use super::directory::Directory;
 use super::state::Hub;
-use super::top::Top;
+use super::top::{Top, TopRoom};
 use crate::broker::{Broker, Event};
 use crate::config::Channel;
 
@@ -75,6 +75,8 @@ trait Drive: Send {
     fn poll_broker(&mut self, context: &mut Context<'_>) -> Poll<()>;
     /// The largest rooms and users.
     fn top(&self, most: usize) -> Top;
+    /// Rooms by name.
+    fn rooms(&self, prefix: &str, after: &str, limit: usize) -> (Vec<TopRoom>, bool);
     /// Lets go some of the messages that are too old; gives whether there are more.
     fn expire(&mut self) -> bool;
 }
@@ -151,6 +153,13 @@ impl HubHandle {
         let top = self.lock().map(|hub| hub.top(most));
         self.work(); // what came meanwhile found the hub taken
         top.unwrap_or_default()
+    }
+
+    /// See [`Hub::list_rooms`]. Waits as [`Self::top`] does.
+    pub fn rooms(&self, prefix: &str, after: &str, limit: usize) -> (Vec<TopRoom>, bool) {
+        let rooms = self.lock().map(|hub| hub.rooms(prefix, after, limit));
+        self.work(); // what came meanwhile found the hub taken
+        rooms.unwrap_or_default()
     }
 
     /// Where anonymous connections live.
@@ -288,6 +297,10 @@ impl<B: Broker, O: Outlet + Send> Drive for Driven<B, O> {
 
     fn top(&self, most: usize) -> Top {
         self.hub.top(most)
+    }
+
+    fn rooms(&self, prefix: &str, after: &str, limit: usize) -> (Vec<TopRoom>, bool) {
+        self.hub.list_rooms(prefix, after, limit)
     }
 
     fn expire(&mut self) -> bool {

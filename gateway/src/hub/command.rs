@@ -1,6 +1,8 @@
 //! What shards ask of the hub.
 
-use crate::broker::{DeduplicationKey, Member};
+use std::sync::Arc;
+
+use crate::broker::{Close, DeduplicationKey, Member};
 use crate::message::Message;
 use crate::names::{ConnectionId, RoomName, UserId};
 use crate::protocol::{HistoryRange, RequestId, Since};
@@ -86,6 +88,18 @@ pub enum CommandKind {
         to: Box<str>,
         /// The message, without time.
         message: Box<Message>,
+    },
+    /// Close every connection of a user, or one.
+    Expel {
+        /// The user, or a connection.
+        to: UserId,
+        /// How.
+        close: Arc<Close>,
+    },
+    /// Tell the connections of a user.
+    Whereabouts {
+        /// The user, or an anonymous connection.
+        user: UserId,
     },
     /// Read a room's messages.
     History {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Address;
-use crate::broker::GapReason;
+use crate::broker::{Close, GapReason};
 use crate::message::Message;
-use crate::names::{Epoch, Offset, RoomName};
+use crate::names::{ConnectionId, Epoch, Offset, RoomName};
 use crate::protocol::{
     ErrorCode, HistoryPage, PresenceChange, PresencePage, RequestId, Subscribed,
 };
@@ -101,6 +101,13 @@ pub enum Delivery {
         /// Whose.
         to: Address,
     },
+    /// The connection must close, as a service wants it.
+    Expel {
+        /// Whose.
+        to: Address,
+        /// How.
+        close: Arc<Close>,
+    },
     /// The connection must close.
     Close {
         /// Whose.
@@ -124,11 +131,13 @@ pub enum Answer {
         /// A `message_id` was given where nothing is deduplicated.
         not_deduplicated: bool,
     },
-    /// A message was sent to a user.
+    /// A message was sent to a user, or connections were closed.
     Sent {
-        /// Connections that it went to.
+        /// Connections that it went to, or that were closed.
         connections: usize,
     },
+    /// The connections of a user, and whether each is on this gateway.
+    Whereabouts(Vec<(ConnectionId, bool)>),
     /// A page of messages.
     History(HistoryPage),
     /// A page of members.

@@ -9,6 +9,7 @@ pub mod command;
 pub mod delivery;
 pub mod directory;
 mod gaps;
+mod inspect;
 mod memory;
 pub mod presence;
 mod publishing;

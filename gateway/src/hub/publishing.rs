@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::command::Address;
 use super::delivery::{Answer, Delivery, Outlet};
 use super::state::{Hub, Pending};
-use crate::broker::{Broker, DeduplicationKey, PublishError, Receipt, Request, Token};
+use crate::broker::{Broker, Close, DeduplicationKey, PublishError, Receipt, Request, Token};
 use crate::message::{Message, unix_milliseconds};
 use crate::names::{ConnectionId, UserId};
 use crate::protocol::{ErrorCode, RequestId};
@@ -154,6 +154,49 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             let message = message.clone();
             self.outlet.send(to.shard, Delivery::Direct { to, message });
         }
+    }
+
+    /// Closes the connections of a user that are here, or one of that name.
+    pub(super) fn expel(&mut self, token: Token, to: &UserId, close: &Arc<Close>) {
+        let mut addresses = self.users.find(to);
+        if let Some(connection) = ConnectionId::parse(to.as_str())
+            && addresses.is_empty()
+        {
+            addresses.extend(self.users.find_named(connection));
+        }
+        self.broker.submit(Request::DirectTaken {
+            token,
+            connections: Some(addresses.len()),
+        });
+        for to in addresses {
+            let close = close.clone();
+            self.outlet.send(to.shard, Delivery::Expel { to, close });
+        }
+    }
+
+    /// Asks the broker for the connections of a user on all gateways.
+    pub(super) fn whereabouts(&mut self, to: Address, id: Option<RequestId>, user: UserId) {
+        let pending = Pending::Whereabouts {
+            to,
+            id,
+            user: user.clone(),
+        };
+        let token = self.pending.insert(pending) as Token;
+        self.broker.submit(Request::Connections { token, user });
+    }
+
+    /// Answers with what the broker knows, and with what is here: the broker may not know that yet.
+    pub(super) fn connections(&mut self, token: Token, known: Vec<ConnectionId>) {
+        let Some(Pending::Whereabouts { to, id, user }) = self.pending.try_remove(token as usize)
+        else {
+            return;
+        };
+        let here = self.users.connections(&user);
+        let elsewhere = known.into_iter().filter(|known| !here.contains(known));
+        let elsewhere = elsewhere.map(|connection| (connection, false));
+        let here = here.iter().map(|connection| (*connection, true));
+        let known = here.chain(elsewhere).collect();
+        self.answer(to, id, Answer::Whereabouts(known));
     }
 
     pub(super) fn sent(&mut self, token: Token, result: Result<usize, PublishError>) {

@@ -21,7 +21,7 @@ use super::users::Users;
 use crate::broker::{Broker, Event, Request, Token};
 use crate::config::{Channel, PresenceMode};
 use crate::metrics::HubMetrics;
-use crate::names::RoomName;
+use crate::names::{RoomName, UserId};
 use crate::protocol::{ErrorCode, RequestId};
 use crate::traces::PublishSpan;
 
@@ -69,6 +69,11 @@ pub(super) enum Pending {
     Resume(Resume),
     History(Question),
     Members(Roll),
+    Whereabouts {
+        to: Address,
+        id: Option<RequestId>,
+        user: UserId,
+    },
     /// The broker begins to listen to this room.
     Watch(RoomName),
     /// It has its answer already; the token stays taken until the broker's comes.
@@ -182,6 +187,11 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
             CommandKind::Join { room, member } => self.join(from, room, member),
             CommandKind::Publish { message, key } => self.publish(from, id, message, key),
             CommandKind::Send { to, message } => self.send(from, id, &to, message),
+            CommandKind::Expel { to, close } => {
+                let token = self.pending.insert(Pending::Send { to: from, id }) as Token;
+                self.broker.submit(Request::Expel { token, to, close });
+            }
+            CommandKind::Whereabouts { user } => self.whereabouts(from, id, user),
             CommandKind::History { room, range, limit } => {
                 self.history(from, id, &room, range, limit)
             }
@@ -238,6 +248,8 @@ impl<B: Broker, O: Outlet> Hub<B, O> {
                     self.replace(address);
                 }
             }
+            Event::Expel { to, close, token } => self.expel(token, &to, &close),
+            Event::Connections { token, connections } => self.connections(token, connections),
             Event::Direct { to, message, token } => self.direct(token, &to, &message),
             Event::DirectSent { token, result } => self.sent(token, result),
         }

@@ -70,7 +70,28 @@ impl Users {
         self.named.iter().map(|(user, of)| (user, of.len()))
     }
 
-    /// The connections of a user, or the anonymous connection of that name.
+    /// Where a connection lives that has a user. Goes through all of them.
+    pub fn find_named(&self, connection: ConnectionId) -> Option<Address> {
+        let mut all = self.named.values().flatten();
+        all.find(|(id, _)| *id == connection)
+            .map(|(_, address)| *address)
+    }
+
+    /// The connections of a user, or the anonymous connection of that name, if it is here.
+    pub fn connections(&self, user: &UserId) -> Vec<ConnectionId> {
+        match ConnectionId::parse(user.as_str()) {
+            Some(connection) => {
+                let here = self.anonymous.find(connection);
+                here.map(|_| connection).into_iter().collect()
+            }
+            None => {
+                let named = self.named.get(user).into_iter().flatten();
+                named.map(|(connection, _)| *connection).collect()
+            }
+        }
+    }
+
+    /// Where the connections of a user live, or the anonymous connection of that name.
     pub fn find(&self, user: &UserId) -> Vec<Address> {
         match ConnectionId::parse(user.as_str()) {
             Some(connection) => self.anonymous.find(connection).into_iter().collect(),

@@ -7,7 +7,6 @@ mod health;
 mod metrics;
 mod process;
 mod rebalance;
-mod revoke;
 pub mod top;
 pub mod waiting;
 
@@ -20,7 +19,7 @@ use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
 
-use crate::auth::{ApiAccess, Revoker};
+use crate::api::{self, Api};
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
@@ -44,10 +43,8 @@ pub struct Internal {
     pub broker: Option<Arc<Health>>,
     /// Who is largest and slowest, looked up when asked.
     pub top: Looks,
-    /// Who may call the server APIs.
-    pub api: Arc<ApiAccess>,
-    /// Signs users out.
-    pub revoker: Revoker,
+    /// The server APIs.
+    pub api: Api,
     /// Everything that is counted.
     pub metrics: Arc<GatewayMetrics>,
 }
@@ -64,6 +61,7 @@ impl std::fmt::Debug for Looks {
 
 /// The routes of the internal port.
 pub fn router(internal: Internal) -> Router {
+    let api = api::router(internal.api.clone());
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -71,8 +69,8 @@ pub fn router(internal: Internal) -> Router {
         .route("/metrics", get(exposition::metrics))
         .route("/rebalance", post(rebalance::rebalance))
         .route("/top", get(top::top))
-        .route("/v1/revoke", post(revoke::revoke))
         .with_state(internal)
+        .nest("/v1", api)
 }
 
 /// Serves the internal port until it is dropped.

@@ -7,10 +7,14 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::api::Counts;
+use crate::api::desk::Desk;
+use crate::auth::{ApiAccess, Revoker};
 use crate::broker::nats::health::Health;
 use crate::config::watch::manifest::{self, Author};
 use crate::config::watch::watch;
 use crate::drain::Phase;
+use crate::hub;
 use crate::metrics::{DELIVERY_BUCKETS, HubMetrics, ShardMetrics};
 use crate::protocol::ErrorCode;
 use crate::transport::http::{Home, Reason};
@@ -57,8 +61,9 @@ impl Scene {
         std::fs::write(&path, MANIFEST).unwrap();
         let loaded = manifest::load(&path, Author::Person).unwrap();
         let lifecycle = Arc::new(Lifecycle::new());
+        let channel = loaded.channel();
         let public = Public::new(
-            loaded.channel(),
+            Arc::clone(&channel),
             Arc::default(),
             Arc::new(Three),
             Arc::clone(&lifecycle),
@@ -69,6 +74,7 @@ impl Scene {
             shards: vec![Arc::default(), Arc::default()],
             hub: Arc::new(HubMetrics::default()),
             http: Arc::clone(public.metrics()),
+            api: Arc::default(),
             tokens: Arc::default(),
             config: Arc::clone(&config),
             broker: None,
@@ -78,8 +84,18 @@ impl Scene {
             lifecycle,
             config,
             public: Arc::new(public),
-            api: Arc::default(),
-            revoker: crate::auth::Revoker::new(Arc::default(), None),
+            api: Api::new(
+                channel,
+                ApiAccess::default(),
+                Desk::new(hub::actor::handle().0),
+                Revoker::new(Arc::default(), None),
+                Counts {
+                    gateway: "gw-0".into(),
+                    shards: Vec::new(),
+                    hub: Arc::default(),
+                },
+                None,
+            ),
             shards: Shards::new(Vec::new()),
             top: Looks(Arc::new(|_| top::Report::default())),
             metrics: Arc::new(metrics),
@@ -321,6 +337,7 @@ async fn dashboards_and_alerts_ask_for_metrics_that_there_are() {
         shards: vec![Arc::default()],
         hub: Arc::default(),
         http: Arc::clone(scene.internal.public.metrics()),
+        api: Arc::default(),
         tokens: Arc::default(),
         config: Arc::clone(&scene.internal.config),
         broker: Some(Arc::new(Health::new(1))),

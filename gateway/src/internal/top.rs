@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, Query, State};
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::Internal;
-use crate::auth::api_access::Denied;
+use crate::api::Problem;
 use crate::auth::api_keys::Scope;
 use crate::hub::HubHandle;
 use crate::hub::top::Top;
@@ -63,18 +62,9 @@ pub(super) async fn top(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
-) -> Result<Json<Report>, (StatusCode, String)> {
+) -> Result<Json<Report>, Problem> {
     if !is_here(peer.ip()) {
-        let authorization = headers.get(AUTHORIZATION);
-        let authorization = authorization.and_then(|value| value.to_str().ok());
-        let allowed = internal.api.allow(authorization, Scope::Inspect);
-        allowed.map_err(|denied| {
-            let status = match denied {
-                Denied::NoKey | Denied::UnknownKey => StatusCode::UNAUTHORIZED,
-                Denied::NoScope(_) => StatusCode::FORBIDDEN,
-            };
-            (status, format!("{denied}\n"))
-        })?;
+        internal.api.admit(Scope::Inspect, &headers)?;
     }
     let most = asked.limit.unwrap_or(10).min(MOST);
     // It waits for shards, which are not to wait for this thread.

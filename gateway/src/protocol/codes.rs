@@ -70,11 +70,13 @@ pub enum ErrorCode {
     KeysUnavailable,
     /// The manifest does not have this transport served any more.
     TransportDisabled,
+    /// A service has closed the connection.
+    Disconnected,
 }
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -108,6 +110,7 @@ impl ErrorCode {
         Self::Revoked,
         Self::KeysUnavailable,
         Self::TransportDisabled,
+        Self::Disconnected,
     ];
 
     /// The protocol's word.
@@ -264,6 +267,11 @@ impl ErrorCode {
                 "transport_disabled",
                 4012,
                 "this way to connect is switched off: use another",
+            ),
+            Self::Disconnected => (
+                "disconnected",
+                4007,
+                "a service of the application has closed the connection",
             ),
         }
     }

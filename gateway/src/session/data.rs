@@ -6,7 +6,10 @@ use crate::message::Payload;
 use crate::protocol::{ErrorCode, Refusal, RequestId};
 
 /// Checks a payload: JSON as it is, the plain protocol's text as a string. Bytes fit no schema.
-pub(super) fn check(schema: &DataSchema, payload: &Payload) -> Result<(), DataFault> {
+///
+/// # Errors
+/// What does not fit.
+pub fn check(schema: &DataSchema, payload: &Payload) -> Result<(), DataFault> {
     match payload {
         Payload::Json(json) => schema.check(json),
         Payload::Text(text) => schema.check_string(text),
@@ -16,8 +19,8 @@ pub(super) fn check(schema: &DataSchema, payload: &Payload) -> Result<(), DataFa
     }
 }
 
-/// The answer to data that does not fit.
-pub(super) fn refusal(id: Option<RequestId>, fault: DataFault) -> Refusal {
+/// The answer to data that does not fit. Its pointer is from the request's frame on.
+pub fn refusal(id: Option<RequestId>, fault: DataFault) -> Refusal {
     Refusal {
         message: format!(
             "the data does not fit this room's schema: {}",

@@ -2,8 +2,8 @@
 //! becomes of each request. No IO: a request goes in, an [`Outcome`] comes out. `requests` asks the rules, `data` a
 //! room's schema, `rates` counts.
 
-mod bucket;
-mod data;
+pub mod bucket;
+pub mod data;
 mod identity;
 mod rates;
 mod requests;

@@ -130,6 +130,7 @@ fn identity(user: &str, rooms: &str) -> Identity {
     Identity {
         user: UserId::from_token(user).unwrap(),
         grants: Arc::new(crate::auth::grants::Grants::parse(rooms).unwrap()),
+        scopes: crate::auth::api_keys::Scopes::NONE,
         ends: u64::MAX,
         issued: None,
     }

@@ -90,6 +90,15 @@ pub fn asked(connection: &mut Connection, telemetry: Telemetry, kind: &mut Comma
     }
 }
 
+/// A service's message is about to go to the hub. What it says of its own trace is with the message.
+pub fn published_by_service(message: &mut Message, telemetry: Telemetry) {
+    if DECIDED.get().is_some_and(|decided| !decided.propagates) {
+        message.trace = None;
+    }
+    let sampled = || queue::is_on() && context::chance(rate(telemetry));
+    PublishSpan::begin_for_service(message, sampled);
+}
+
 /// A connection has ended. Without a trace of its own, only an error is told.
 pub fn closed(connection: &mut Connection, code: u16, end: End) {
     match connection.trace.take() {

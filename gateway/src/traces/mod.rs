@@ -12,7 +12,10 @@ mod publish;
 
 pub use connection::{ConnectionTrace, End};
 pub use fan_out::FanOutSpan;
-pub use hooks::{asked, caller, closed, decide_by_environment, fan_out, handshake_refused, rate};
+pub use hooks::{
+    asked, caller, closed, decide_by_environment, fan_out, handshake_refused, published_by_service,
+    rate,
+};
 pub use message::Trace;
 pub use publish::PublishSpan;
 

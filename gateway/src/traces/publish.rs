@@ -13,12 +13,13 @@ use crate::protocol::ErrorCode;
 #[derive(Debug, Clone)]
 pub struct PublishSpan {
     context: Context,
-    parent: Context,
+    parent: Option<Context>,
     link: Option<Context>,
     start: u64,
     room: RoomName,
     bytes: usize,
-    connection: ConnectionId,
+    /// `None`: a service publishes.
+    connection: Option<ConnectionId>,
 }
 
 impl PublishSpan {
@@ -48,6 +49,32 @@ impl PublishSpan {
             (None, Some((context, root))) => (context, root, caller),
             (None, None) => return,
         };
+        Self::put(message, context, Some(parent), link, Some(connection));
+    }
+
+    /// [`Self::begin`] for a message of a service. It is part of the service's own trace, where that is recorded, and
+    /// `sampled` decides for a service that has none.
+    pub fn begin_for_service(message: &mut Message, sampled: impl FnOnce() -> bool) {
+        let caller = message.trace.take().map(|trace| trace.context);
+        let context = match caller {
+            Some(caller) if caller.sampled && linnet_telemetry::queue::is_on() => caller.child(),
+            Some(caller) => {
+                message.trace = Some(Box::new(Trace::of_caller(caller)));
+                return;
+            }
+            None if sampled() => Context::new_trace(true),
+            None => return,
+        };
+        Self::put(message, context, caller, None, None);
+    }
+
+    fn put(
+        message: &mut Message,
+        context: Context,
+        parent: Option<Context>,
+        link: Option<Context>,
+        connection: Option<ConnectionId>,
+    ) {
         let open = Self {
             context,
             parent,
@@ -84,14 +111,19 @@ impl PublishSpan {
     }
 
     fn ended(self) -> Span {
-        Span::ended("publish", Kind::Producer, self.context, self.start)
-            .of(&self.parent)
+        let mut span = Span::ended("publish", Kind::Producer, self.context, self.start)
             .linked(self.link)
             .with("messaging.system", "linnet")
             .with("messaging.operation.name", "publish")
             .with("messaging.operation.type", "send")
             .with("messaging.destination.name", self.room.shared())
-            .with("messaging.message.body.size", self.bytes)
-            .with("linnet.connection.id", self.connection.to_string())
+            .with("messaging.message.body.size", self.bytes);
+        if let Some(parent) = &self.parent {
+            span = span.of(parent);
+        }
+        match self.connection {
+            Some(connection) => span.with("linnet.connection.id", connection.to_string()),
+            None => span,
+        }
     }
 }

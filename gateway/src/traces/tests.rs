@@ -95,3 +95,25 @@ fn drain_and_a_newer_connection_are_no_errors() {
     assert!(!End::Gateway(Some(ErrorCode::Replaced)).is_error());
     assert!(!End::Client.is_error() && !End::Lost.is_error());
 }
+
+fn published_by_service(message: &mut Message, sampled: bool) {
+    PublishSpan::begin_for_service(message, || sampled);
+}
+
+#[test]
+fn a_services_publish_without_a_trace_of_its_own_is_sampled() {
+    let mut one = message(None);
+    published_by_service(&mut one, false);
+    assert!(one.trace.is_none());
+    published_by_service(&mut one, true);
+    assert!(one.trace.is_some_and(|trace| trace.open.is_some()));
+}
+
+#[test]
+fn a_services_trace_goes_on_with_the_message_where_none_is_recorded() {
+    let mut one = message(Some(CALLER));
+    published_by_service(&mut one, true);
+    let trace = one.trace.unwrap();
+    assert_eq!(trace.context.to_string(), CALLER);
+    assert!(trace.open.is_none());
+}

@@ -132,6 +132,7 @@ impl<'a> Keeper<'a> {
         names.extend(self.plan.names());
         names.push(self.plan.leases.clone());
         names.push(self.plan.revocations.clone());
+        names.push(self.plan.answers.clone());
         names.sort_unstable();
         names.dedup();
         let mut deleted = Deleted::default();

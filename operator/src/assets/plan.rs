@@ -51,6 +51,8 @@ pub struct Plan {
     pub leases: String,
     /// The stream behind the bucket of revoked users, likewise.
     pub revocations: String,
+    /// The stream behind the bucket of answers, likewise. Gateways make it when they need it.
+    pub answers: String,
     /// The streams. None where the channel has no broker.
     pub assets: Vec<Asset>,
     /// What workers need, where a room has some: the work queue's consumers are part of it.
@@ -74,6 +76,7 @@ impl Plan {
             subjects: format!("{prefix}.{}.{}.>", channel.namespace, channel.name),
             leases: leases.name.clone(),
             revocations: revocations.name.clone(),
+            answers: format!("KV_{}", subjects.answers_bucket()),
             assets: Vec::new(),
             workers: channel.nats.as_ref().and_then(|_| Wanted::of(channel)),
             of: subjects.clone(),

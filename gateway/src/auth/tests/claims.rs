@@ -45,6 +45,21 @@ fn an_identity_ends_with_its_token_and_knows_when_it_was_issued() {
 }
 
 #[test]
+fn the_scope_of_a_token_is_a_text_of_words() {
+    for (scope, publishes) in [
+        (json!("openid linnet:publish"), true),
+        (json!("publish"), false),
+        (json!(["linnet:publish"]), false),
+        (json!(null), false),
+    ] {
+        let claims = json!({"sub": "ann", "exp": NOW + 10, "scope": scope});
+        let identity = hs(&policy(), &sign(Algorithm::HS256, None, &claims)).unwrap();
+        assert_eq!(identity.scopes.has(Scope::Publish), publishes, "{scope}");
+        assert!(!identity.scopes.has(Scope::Revoke));
+    }
+}
+
+#[test]
 fn the_issuer_and_one_of_the_audiences_must_be_in_the_token() {
     let mut policy = policy();
     policy.issuer = Some("https://id.example".into());

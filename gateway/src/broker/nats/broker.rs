@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::connection::Connection;
 use super::direct;
 use super::health::{Health, WORK};
@@ -32,6 +33,9 @@ use crate::broker::{
 use crate::config::{Channel, History};
 use crate::message::{Message, unix_milliseconds};
 use crate::names::RoomName;
+
+/// Connections of one user that are told.
+const MOST_CONNECTIONS: usize = 1000;
 
 /// The broker on NATS.
 pub struct Nats {
@@ -79,6 +83,16 @@ impl Nats {
             listed: self.listed.take(),
         };
         tokio::spawn(shared.run());
+    }
+
+    /// Where answers of the server APIs are kept for all gateways.
+    pub fn answers(&self) -> Answers {
+        Answers::new(
+            self.connection.clone(),
+            start::context(&self.connection),
+            self.subjects.clone(),
+            self.channel.history.map_or(1, |history| history.replicas),
+        )
     }
 
     /// Presence, to be told when the gateway drains and ends.
@@ -296,7 +310,22 @@ impl Broker for Nats {
                 }
             }
             Request::Direct { token, to, message } => {
-                let _ = self.direct.send(direct::Ask::Send { token, to, message });
+                let what = direct::What::Message(message);
+                let _ = self.direct.send(direct::Ask::Send { token, to, what });
+            }
+            Request::Expel { token, to, close } => {
+                let what = direct::What::Close(close);
+                let _ = self.direct.send(direct::Ask::Send { token, to, what });
+            }
+            Request::Connections { token, user } => {
+                let answers = self.own.clone();
+                let tell = move |Members { members, .. }| {
+                    let connections = members.into_iter().map(|member| member.connection);
+                    let connections = connections.collect();
+                    let _ = answers.send(Event::Connections { token, connections }); // the hub is gone
+                };
+                self.presence
+                    .look(Topic::User(user), None, MOST_CONNECTIONS, tell);
             }
             Request::DirectTaken { token, connections } => {
                 let _ = self.direct.send(direct::Ask::Taken { token, connections });

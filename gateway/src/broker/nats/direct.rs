@@ -15,7 +15,7 @@ use super::health::{Fault, Health};
 use super::refusal;
 use super::subjects::Subjects;
 use super::wire;
-use crate::broker::{Event, PublishError, Token};
+use crate::broker::{Close, Event, PublishError, Token};
 use crate::message::Message;
 use crate::names::UserId;
 
@@ -33,8 +33,8 @@ pub enum Ask {
         token: Token,
         /// The receiver.
         to: UserId,
-        /// The message.
-        message: Arc<Message>,
+        /// What for.
+        what: What,
     },
     /// To answer one that was heard here.
     Taken {
@@ -43,6 +43,15 @@ pub enum Ask {
         /// Connections that took it; `None`: queues are full.
         connections: Option<usize>,
     },
+}
+
+/// What is for a user's connections.
+#[derive(Debug)]
+pub enum What {
+    /// A message.
+    Message(Arc<Message>),
+    /// Their end.
+    Close(Arc<Close>),
 }
 
 /// How many gateways of the channel there are, this one included.
@@ -115,14 +124,17 @@ impl Direct {
                     }
                 }
                 ask = self.asks.recv() => match ask {
-                    Some(Ask::Send { token, to, message }) => {
+                    Some(Ask::Send { token, to, what }) => {
                         if !self.connection.is_up() {
                             let result = Err(refusal::without_connection(&self.health));
                             let _ = self.events.send(Event::DirectSent { token, result });
                             continue;
                         }
                         next += 1;
-                        let (headers, payload) = wire::encode_direct(&to, (*message).clone());
+                        let (headers, payload) = match what {
+                            What::Message(message) => wire::encode_direct(&to, (*message).clone()),
+                            What::Close(close) => wire::encode_close(&to, &close),
+                        };
                         let reply = format!("{inbox}.{next}");
                         let publish = client.publish_with_reply_and_headers(
                             self.subjects.direct(), reply, headers, payload,
@@ -154,7 +166,20 @@ impl Direct {
 
     /// Hands a message to the hub; false where it is none.
     fn hear(&self, message: &Heard, token: Token) -> bool {
-        match wire::decode_direct(message.headers.as_ref(), &message.payload) {
+        let headers = message.headers.as_ref();
+        match wire::decode_close(headers, &message.payload) {
+            Ok(Some((to, close))) => {
+                let close = Arc::new(close);
+                return self.events.send(Event::Expel { to, close, token }).is_ok();
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.health
+                    .set(Fault::Malformed, format!("{}: {error}", message.subject));
+                return false;
+            }
+        }
+        match wire::decode_direct(headers, &message.payload) {
             Ok((to, message)) => {
                 let message = Arc::new(message);
                 self.events

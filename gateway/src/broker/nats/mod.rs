@@ -6,6 +6,7 @@
 //! knows what a stream is like, [`subjects`] names everything, `wire` is a message on its way, `connection` and
 //! [`credentials`] connect, [`health`] says what is wrong, and `refusal` what publishers are told of it.
 
+pub mod answers;
 pub mod api;
 mod broker;
 mod connection;

@@ -106,6 +106,11 @@ impl Subjects {
         format!("{}_revocations", self.stream)
     }
 
+    /// The key-value bucket with answers of the server APIs.
+    pub fn answers_bucket(&self) -> String {
+        format!("{}_answers", self.stream)
+    }
+
     /// Where messages of a room go that a worker gets. The stream itself tells its partition.
     pub fn work(&self, room: &RoomName) -> String {
         format!("{}.work.{}", self.base, token(room))

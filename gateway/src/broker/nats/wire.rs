@@ -11,6 +11,7 @@
 //! | `Linnet-Skip` | the connection that wants no echo |
 //! | `Linnet-Time` | milliseconds since the Unix epoch, in rooms without history |
 //! | `Linnet-To` | the receiver of a direct message as a JSON string |
+//! | `Linnet-Close` | instead of a message: the close code of the receiver's connections; the payload is the reason |
 //! | `traceparent` | its place in a trace (W3C Trace Context), where the trace is recorded |
 //! | `Linnet-Output` | on the way to a worker: the subject that takes messages for the same room |
 //!
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::subjects;
+use crate::broker::Close;
 use crate::message::{Message, Payload};
 use crate::names::{ConnectionId, Offset, RoomName, UserId};
 use crate::traces::Trace;
@@ -34,6 +36,7 @@ const TYPE: &str = "Linnet-Type";
 const SKIP: &str = "Linnet-Skip";
 const TIME: &str = "Linnet-Time";
 const TO: &str = "Linnet-To";
+const CLOSE: &str = "Linnet-Close";
 const OUTPUT: &str = "Linnet-Output";
 const TRACE: &str = "traceparent";
 
@@ -97,6 +100,36 @@ pub fn encode_direct(to: &UserId, message: Message) -> (HeaderMap, Bytes) {
     let (mut headers, payload) = encode(message);
     headers.insert(TO, quoted(to.as_str()));
     (headers, payload)
+}
+
+/// The headers and the payload of what closes connections.
+#[must_use]
+pub fn encode_close(to: &UserId, close: &Close) -> (HeaderMap, Bytes) {
+    let mut headers = HeaderMap::new();
+    headers.insert(TO, quoted(to.as_str()));
+    headers.insert(CLOSE, close.code.to_string());
+    (headers, Bytes::from(close.reason.to_string()))
+}
+
+/// Reads what closes connections; `None` where it is something else.
+///
+/// # Errors
+/// When it is none of ours.
+pub fn decode_close(
+    headers: Option<&HeaderMap>,
+    payload: &[u8],
+) -> Result<Option<(UserId, Close)>, Malformed> {
+    let Some(code) = parsed(headers, CLOSE, |code| code.parse().ok())? else {
+        return Ok(None);
+    };
+    let to = text(headers, TO)?.and_then(|to| user(&to));
+    let reason = std::str::from_utf8(payload).ok();
+    let reason = reason.filter(|reason| reason.len() <= 123); // RFC 6455 §5.5, less the code
+    let close = Close {
+        code,
+        reason: reason.ok_or(Malformed::Payload)?.into(),
+    };
+    Ok(Some((to.ok_or(Malformed::Header(TO))?, close)))
 }
 
 /// [`encode`] for a message to a worker; `output` is the subject of the room's store.
@@ -228,6 +261,26 @@ mod tests {
         let room = message.room.clone();
         let (headers, payload) = encode(message);
         decode(room, Some(&headers), &payload, None)
+    }
+
+    #[test]
+    fn what_closes_connections_is_read_back_and_is_no_message() {
+        let ann = UserId::from_token("ann").unwrap();
+        let close = Close {
+            code: 4321,
+            reason: "see you ✓".into(),
+        };
+        let (headers, payload) = encode_close(&ann, &close);
+        let read = decode_close(Some(&headers), &payload);
+        assert_eq!(read, Ok(Some((ann.clone(), close.clone()))));
+        let (direct, text) = encode_direct(&ann, message(Payload::Json("1".into())));
+        assert_eq!(decode_close(Some(&direct), &text), Ok(None));
+        assert_eq!(decode_close(None, b"1"), Ok(None));
+        assert!(decode_close(Some(&headers), &[b'x'; 124]).is_err());
+        assert!(decode_close(Some(&headers), &[0xff]).is_err());
+        let mut nobody = HeaderMap::new();
+        nobody.insert(CLOSE, "4321");
+        assert!(decode_close(Some(&nobody), b"why").is_err());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Messages to users, and how many connections a user may have.
 
+use std::sync::Arc;
+
 use super::support::*;
-use crate::broker::{Event, Request};
-use crate::names::Epoch;
+use crate::broker::{Close, Event, Request};
+use crate::hub::{Command, CommandKind};
+use crate::names::{ConnectionId, Epoch, UserId};
 
 #[test]
 fn a_direct_message_reaches_every_connection_of_a_user() {
@@ -149,4 +152,63 @@ fn the_broker_knows_who_has_a_user_and_says_whose_place_was_taken_elsewhere() {
         matches!(&requests[..], [Request::Disconnect { connection, .. }] if *connection == ann.connection),
         "{requests:?}"
     );
+}
+
+fn expel(from: &Client, to: &str) -> Command {
+    let to = match ConnectionId::parse(to) {
+        Some(connection) => UserId::anonymous(connection),
+        None => UserId::from_token(to).unwrap(),
+    };
+    let close = Arc::new(Close {
+        code: 4321,
+        reason: "why".into(),
+    });
+    from.ask(1, CommandKind::Expel { to, close })
+}
+
+#[test]
+fn connections_are_closed_by_their_user_or_by_their_own_id_whoevers_they_are() {
+    let mut stage = Stage::new(channel(""));
+    let (ann, too, anonymous) = (
+        client(0, 1).named("ann"),
+        client(1, 2).named("ann"),
+        client(0, 3),
+    );
+    stage.turn([ann.connect(), too.connect(), anonymous.connect()]);
+    for (to, closed) in [
+        ("ann".to_owned(), vec!["1 expel 4321", "2 expel 4321"]),
+        (too.connection.to_string(), vec!["2 expel 4321"]),
+        (anonymous.connection.to_string(), vec!["3 expel 4321"]),
+        (ConnectionId::random().to_string(), vec![]),
+        ("bob".to_owned(), vec![]),
+    ] {
+        let mut expected = closed.clone();
+        let sent = format!("3 sent to {}", closed.len());
+        expected.push(&sent);
+        expected.sort_unstable();
+        let mut said = lines(&stage.turn([expel(&anonymous, &to)]));
+        said.sort_unstable();
+        assert_eq!(said, expected, "{to}");
+    }
+}
+
+#[test]
+fn whoever_may_know_is_told_where_a_user_is() {
+    let mut stage = Stage::new(channel(""));
+    let (ann, too, anonymous) = (
+        client(0, 1).named("ann"),
+        client(1, 2).named("ann"),
+        client(0, 3),
+    );
+    stage.turn([ann.connect(), too.connect(), anonymous.connect()]);
+    let user = |name| UserId::from_token(name).unwrap();
+    for (user, expected) in [
+        (user("ann"), "1 2 of 2 here"),
+        (user("bob"), "1 0 of 0 here"),
+        (UserId::anonymous(anonymous.connection), "1 1 of 1 here"),
+        (UserId::anonymous(ann.connection), "1 0 of 0 here"),
+    ] {
+        let ask = ann.ask(1, CommandKind::Whereabouts { user });
+        assert_eq!(lines(&stage.turn([ask])), [expected]);
+    }
 }

@@ -3,6 +3,7 @@
 //! [`clients`] is what shards and the public port count, [`rooms`] what the hub does, [`tokens`] and [`broker`] what they
 //! say, and [`own`] is of the process itself; [`page`] is what all of them are written with.
 
+mod api;
 mod broker;
 mod clients;
 mod own;
@@ -18,6 +19,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::info::Info;
 
 use self::page::Page;
+use crate::api::ApiMetrics;
 use crate::auth::Tokens;
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
@@ -32,6 +34,8 @@ pub struct GatewayMetrics {
     pub hub: Arc<HubMetrics>,
     /// The public port's.
     pub http: Arc<HttpMetrics>,
+    /// What becomes of calls of the server APIs.
+    pub api: Arc<ApiMetrics>,
     /// What becomes of tokens.
     pub tokens: Arc<Tokens>,
     /// Which configuration is in force.
@@ -56,6 +60,7 @@ impl Collector for GatewayMetrics {
         self.queues(&mut page)?;
         rooms::write(&self.hub, &mut page)?;
         tokens::write(&self.tokens, &mut page)?;
+        api::write(&self.api, &mut page)?;
         if let Some(broker) = &self.broker {
             broker::write(broker, &mut page)?;
         }

@@ -106,7 +106,7 @@ pub fn command_of(kind: &str, fields: &Fields<'_>) -> Parsed<Command> {
     }
 }
 
-fn content(fields: &Fields<'_>) -> Parsed<Content> {
+pub(super) fn content(fields: &Fields<'_>) -> Parsed<Content> {
     let data = required(fields.data, "data")?.get();
     if depth(data) > MAX_DEPTH {
         return Err(Problem::new("`data` is nested deeper than 64"));
@@ -140,8 +140,12 @@ fn caller(value: Option<&RawValue>) -> Option<Box<Context>> {
     Context::parse(&text).map(Box::new)
 }
 
-fn room(fields: &Fields<'_>) -> Parsed<RoomName> {
-    let name = string(required(fields.room, "room")?, "room")?;
+pub(super) fn room(fields: &Fields<'_>) -> Parsed<RoomName> {
+    room_name(required(fields.room, "room")?)
+}
+
+pub(super) fn room_name(value: &RawValue) -> Parsed<RoomName> {
+    let name = string(value, "room")?;
     RoomName::parse(&name).map_err(|error| Problem {
         code: ErrorCode::BadRoom,
         message: error.to_string().into(),
@@ -232,11 +236,14 @@ fn name(value: Option<&RawValue>, field: &str) -> Parsed<Option<Box<str>>> {
     }
 }
 
-fn required<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<&'a RawValue> {
+pub(super) fn required<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<&'a RawValue> {
     value.ok_or_else(|| Problem::new(format!("the field `{field}` is missing")))
 }
 
-fn optional_string<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<Option<Cow<'a, str>>> {
+pub(super) fn optional_string<'a>(
+    value: Option<&'a RawValue>,
+    field: &str,
+) -> Parsed<Option<Cow<'a, str>>> {
     value.map(|value| string(value, field)).transpose()
 }
 
@@ -244,7 +251,7 @@ fn optional_string<'a>(value: Option<&'a RawValue>, field: &str) -> Parsed<Optio
 #[derive(serde::Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-fn string<'a>(value: &'a RawValue, field: &str) -> Parsed<Cow<'a, str>> {
+pub(super) fn string<'a>(value: &'a RawValue, field: &str) -> Parsed<Cow<'a, str>> {
     serde_json::from_str::<BorrowedText<'a>>(value.get())
         .map(|text| text.0)
         .map_err(|_| Problem::new(format!("`{field}` must be a string")))
@@ -255,7 +262,7 @@ fn boolean(value: &RawValue, field: &str) -> Parsed<bool> {
         .map_err(|_| Problem::new(format!("`{field}` must be true or false")))
 }
 
-fn integer(value: &RawValue, field: &str) -> Parsed<u64> {
+pub(super) fn integer(value: &RawValue, field: &str) -> Parsed<u64> {
     match value.get().parse() {
         Ok(number) if number <= MAX_SAFE_INTEGER => Ok(number),
         _ => Err(Problem::new(format!(

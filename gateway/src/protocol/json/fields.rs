@@ -61,7 +61,13 @@ pub struct Fields<'a> {
     pub traceparent: Option<&'a RawValue>,
 }
 
-impl<'a> Fields<'a> {
+/// Fields by their names.
+pub trait Slots<'a> {
+    /// Where the value of a field goes; `None`: it is of no meaning.
+    fn slot(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>>;
+}
+
+impl<'a> Slots<'a> for Fields<'a> {
     fn slot(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
         Some(match name {
             "id" => &mut self.id,
@@ -88,7 +94,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Fills the fields. An error leaves those that were read before it, so that it can carry the `id`.
-pub fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
+pub fn parse<'a>(text: &'a str, fields: &mut impl Slots<'a>) -> Parsed<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let repeated = FieldsSeed(fields)
         .deserialize(&mut reader)
@@ -108,9 +114,9 @@ pub fn parse<'a>(text: &'a str, fields: &mut Fields<'a>) -> Parsed<()> {
 }
 
 /// Fills the fields, and gives a name that stands there twice. All is read even then: the `id` may come last.
-struct FieldsSeed<'f, 'a>(&'f mut Fields<'a>);
+struct FieldsSeed<'f, S>(&'f mut S);
 
-impl<'a> DeserializeSeed<'a> for FieldsSeed<'_, 'a> {
+impl<'a, S: Slots<'a>> DeserializeSeed<'a> for FieldsSeed<'_, S> {
     type Value = Option<Cow<'a, str>>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -118,7 +124,7 @@ impl<'a> DeserializeSeed<'a> for FieldsSeed<'_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for FieldsSeed<'_, 'a> {
+impl<'a, S: Slots<'a>> Visitor<'a> for FieldsSeed<'_, S> {
     type Value = Option<Cow<'a, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ pub(super) mod decode;
 pub(super) mod encode;
 pub(super) mod fields;
 pub(super) mod object;
+pub mod service;
 
 #[cfg(test)]
 mod tests;

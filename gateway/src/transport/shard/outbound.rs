@@ -66,6 +66,12 @@ impl Shard {
                 }
             }
             Delivery::Detached { to } => self.detached(to),
+            Delivery::Expel { to, close } => {
+                if let Some(slot) = self.find(to) {
+                    let error = Some(ErrorCode::Disconnected);
+                    self.close_with(slot, close.code, &close.reason, error);
+                }
+            }
             Delivery::Close { to, code } => {
                 if let Some(slot) = self.find(to) {
                     self.close(slot, code);
@@ -98,6 +104,7 @@ impl Shard {
             Answer::Sent { connections } => self.ack(slot, id, AckBody::Sent { connections }),
             Answer::History(page) => self.ack(slot, id, AckBody::History(&page)),
             Answer::Presence(page) => self.ack(slot, id, AckBody::Presence(&page)),
+            Answer::Whereabouts(_) => {} // no client can ask
             Answer::Refused(code) => self.refused(slot, id.cloned(), code),
         }
     }

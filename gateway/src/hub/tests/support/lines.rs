@@ -100,6 +100,7 @@ fn sent(delivery: &Delivery) -> String {
             offsets(std::slice::from_ref(message))
         ),
         Delivery::Detached { to } => format!("{} detached", to.slot),
+        Delivery::Expel { to, close } => format!("{} expel {}", to.slot, close.code),
         Delivery::Close { to, code } => format!("{} close {}", to.slot, code.as_str()),
     }
 }
@@ -126,6 +127,10 @@ fn answered(answer: &Answer) -> String {
             format!("published {at}{again}{not}")
         }
         Answer::Sent { connections } => format!("sent to {connections}"),
+        Answer::Whereabouts(known) => {
+            let here = known.iter().filter(|(_, here)| *here).count();
+            format!("{here} of {} here", known.len())
+        }
         Answer::History(page) => format!(
             "history {}{}",
             offsets(&page.messages),
