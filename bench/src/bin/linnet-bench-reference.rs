@@ -35,6 +35,12 @@ enum Mode {
     },
     /// Refuses every request.
     Refuse,
+    /// Answers every publish over HTTP.
+    Answer {
+        /// Bytes of an answer's body.
+        #[arg(long)]
+        bytes: usize,
+    },
     /// Answers every request with one text.
     Text {
         /// Holds it.
@@ -74,6 +80,7 @@ fn main() -> Result<()> {
             ack,
         }),
         Mode::Refuse => reference::refuse::serve(),
+        Mode::Answer { bytes } => reference::answer::serve(bytes),
         Mode::Text { file } => reference::text::serve(&file),
         Mode::RelayIn { way } => reference::relay::enter(way),
         Mode::RelayOut { way, frame_bytes } => reference::relay::leave(way, frame_bytes),

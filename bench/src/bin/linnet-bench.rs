@@ -13,7 +13,7 @@ use linnet_bench::{
 #[derive(Parser)]
 struct Arguments {
     /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. By name only: security,
-    /// telemetry (ten pairs), and,
+    /// telemetry (ten pairs), api, and,
     /// with a nats-server: nats-latency, nats-publish, nats-foreign, nats-resume, nats-fanout, nats-rooms. This one needs a
     /// cluster: operator.
     names: Vec<String>,

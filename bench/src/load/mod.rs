@@ -3,6 +3,7 @@
 //! [`Swarm`] owns connections in groups, [`Publisher`] sends at a rate on a thread of its own, and
 //! [`control`](crate::control) makes both usable from another process.
 
+pub mod calling;
 mod connection;
 pub mod frames;
 pub mod handshake;

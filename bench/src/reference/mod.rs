@@ -1,5 +1,6 @@
 //! The least that a server can do for the same bytes: what our ratios are taken against.
 
+pub mod answer;
 pub mod connect;
 pub mod fanout;
 pub mod heartbeat;

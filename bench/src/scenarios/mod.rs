@@ -1,5 +1,6 @@
 //! What is measured, one file each. Every scenario takes [`Settings`] and gives a [`Report`](crate::report::Report).
 
+pub mod api;
 pub mod connect;
 pub mod fairness;
 pub mod fanout;
@@ -98,7 +99,7 @@ pub const ALL: [Scenario; 6] = [
 ];
 
 /// Scenarios that are run where they are named.
-pub const MORE: [Scenario; 1] = [("telemetry", telemetry::run)];
+pub const MORE: [Scenario; 2] = [("telemetry", telemetry::run), ("api", api::run)];
 
 /// The scenarios that need a `nats-server`; run where they are named.
 pub const NATS: [Scenario; 6] = [
