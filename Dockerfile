@@ -2,6 +2,7 @@
 #
 #   docker build --target gateway  --tag linnet-gateway:dev  .      everything from source
 #   docker build --target operator --tag linnet-operator:dev .
+#   docker build --target outbox   --tag linnet-outbox:dev   .
 #   make images                     the stages runtime-…, with executables that cargo built on this machine
 #
 # The runtime stages come first: a builder that knows no unused stages then never starts the build stage for them.
@@ -33,6 +34,13 @@ EXPOSE 8081
 ENTRYPOINT ["/linnet-operator"]
 CMD ["run"]
 
+FROM base AS outbox-base
+LABEL org.opencontainers.image.title="linnet-outbox" \
+      org.opencontainers.image.description="Publishes what services have committed to a table of PostgreSQL"
+EXPOSE 8082
+ENTRYPOINT ["/linnet-outbox"]
+CMD ["run"]
+
 # -------------------------------------------------------------- from executables that lie in the context's first folder
 
 FROM gateway-base AS runtime-gateway
@@ -51,14 +59,19 @@ COPY . .
 # Linked with everything, glibc too, so that `FROM scratch` suffices. The explicit target keeps the flag off build scripts.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
  && RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile image --target "$target" \
-      --package linnet-gateway --package linnet-operator \
+      --package linnet-gateway --package linnet-operator --package linnet-outbox \
  && mkdir /out \
  && strip --strip-all -o /out/linnet-gateway "target/$target/image/linnet-gateway" \
- && strip --strip-all -o /out/linnet-operator "target/$target/image/linnet-operator"
+ && strip --strip-all -o /out/linnet-operator "target/$target/image/linnet-operator" \
+ && strip --strip-all -o /out/linnet-outbox "target/$target/image/linnet-outbox"
 
 FROM operator-base AS operator
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/linnet-operator /linnet-operator
+
+FROM outbox-base AS outbox
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/linnet-outbox /linnet-outbox
 
 FROM gateway-base AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

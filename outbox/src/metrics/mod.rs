@@ -1,0 +1,6 @@
+//! What a relay measures.
+
+mod counters;
+mod exposition;
+
+pub use counters::Metrics;
