@@ -60,10 +60,12 @@ COPY . .
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
  && RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile image --target "$target" \
       --package linnet-gateway --package linnet-operator --package linnet-outbox \
+      --bins --example products \
  && mkdir /out \
  && strip --strip-all -o /out/linnet-gateway "target/$target/image/linnet-gateway" \
  && strip --strip-all -o /out/linnet-operator "target/$target/image/linnet-operator" \
- && strip --strip-all -o /out/linnet-outbox "target/$target/image/linnet-outbox"
+ && strip --strip-all -o /out/linnet-outbox "target/$target/image/linnet-outbox" \
+ && strip --strip-all -o /out/products "target/$target/image/examples/products"
 
 FROM operator-base AS operator
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
@@ -72,6 +74,12 @@ COPY --from=build /out/linnet-operator /linnet-operator
 FROM outbox-base AS outbox
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/linnet-outbox /linnet-outbox
+
+# examples/products
+FROM base AS products
+COPY --from=build /out/products /products
+EXPOSE 8090
+ENTRYPOINT ["/products"]
 
 FROM gateway-base AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

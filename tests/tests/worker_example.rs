@@ -1,79 +1,14 @@
 //! `examples/worker/run` starts everything and ends it, with the worker in each of its languages.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use std::process::{ExitStatus, Stdio};
-
-use linnet_tests::gateway::{binary, workspace};
+use linnet_tests::example::Run;
 use linnet_tests::prelude::*;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 
-/// How long the first run may take, which builds the worker and fetches what it needs.
-const PATIENCE: u64 = 900;
-
-/// A run of the example.
-struct Run {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    /// All that it has printed.
-    said: Vec<String>,
-}
-
-impl Run {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(workspace().join("examples/worker/run"));
-        // What cargo tells a test is not for another cargo: it would build dependencies anew for it, each time.
-        for (name, _) in std::env::vars() {
-            if name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*name) {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
-            .args(arguments)
-            .env("LINNET_LISTEN", "127.0.0.1:0")
-            .env("LINNET_GATEWAY_BIN", binary().canonicalize().unwrap())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self {
-            child,
-            lines,
-            said: Vec::new(),
-        }
-    }
-
-    /// Reads until a line holds `word`; gives what follows it.
-    async fn says(&mut self, word: &str) -> String {
-        let found = async {
-            loop {
-                let line = self.lines.next_line().await.unwrap();
-                let line = line.unwrap_or_else(|| panic!("{word:?} is not in {:#?}", self.said));
-                self.said.push(line.clone());
-                if let Some((_, rest)) = line.split_once(word) {
-                    return rest.to_owned();
-                }
-            }
-        };
-        within(("the example says", word), PATIENCE, found).await
-    }
-
-    async fn ended(&mut self) -> ExitStatus {
-        while let Some(line) = within("its end", PATIENCE, self.lines.next_line())
-            .await
-            .unwrap()
-        {
-            self.said.push(line);
-        }
-        within("its end", 60, self.child.wait()).await.unwrap()
-    }
-}
+const SCRIPT: &str = "examples/worker/run";
 
 /// Ann and Bob talk, and hear the worker's words; then somebody joins, says what is no text, and goes on.
 async fn talks(language: &str) {
-    let mut run = Run::start(&[language]);
+    let mut run = Run::start(SCRIPT, &[language]);
     let nats = run.says("NATS at ").await;
     let gateway = run.says("gateway at ").await;
     run.says("join in the room chat").await;
@@ -115,11 +50,7 @@ async fn talks(language: &str) {
     );
     assert!(letter.headers.get("Linnet-Dead-Reason").is_some());
 
-    let pid = run.child.id().unwrap().to_string();
-    let sent = std::process::Command::new("sh")
-        .args(["-c", &format!("kill -TERM {pid}")])
-        .status();
-    assert!(sent.unwrap().success());
+    run.terminate();
     assert!(!run.ended().await.success());
     let again = tokio::net::TcpStream::connect(&gateway).await;
     assert!(again.is_err(), "the gateway went with it");
@@ -138,7 +69,7 @@ fn the_chat_with_its_worker_in_python_runs_on_one_machine() {
 #[test]
 fn with_once_it_ends_by_itself() {
     scenario(400, async {
-        let mut run = Run::start(&["--once"]);
+        let mut run = Run::start(SCRIPT, &["--once"]);
         assert!(run.ended().await.success(), "{:#?}", run.said);
         let heard = run.said.iter().filter(|line| line.contains(" hears "));
         assert_eq!(heard.count(), 8, "{:#?}", run.said);
@@ -148,7 +79,7 @@ fn with_once_it_ends_by_itself() {
 #[test]
 fn what_it_does_not_know_it_explains() {
     scenario(60, async {
-        let mut run = Run::start(&["cobol"]);
+        let mut run = Run::start(SCRIPT, &["cobol"]);
         assert_eq!(run.ended().await.code(), Some(2));
     });
 }
