@@ -3,6 +3,8 @@
 mod load;
 mod nats;
 mod operator;
+mod outbox;
+mod postgres;
 
 use std::{
     env,
@@ -23,6 +25,8 @@ use crate::{measure, reference};
 pub use load::Load;
 pub use nats::NatsServer;
 pub use operator::Operator;
+pub use outbox::{Outbox, Secrets};
+pub use postgres::Postgres;
 
 /// How long a server may take until it can be used.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

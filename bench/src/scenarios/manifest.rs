@@ -11,6 +11,8 @@ pub struct Channel {
     pub nats: Option<u16>,
     /// Streams that the rooms with history are spread over.
     pub partitions: u32,
+    /// Secret with the keys of the server APIs.
+    pub api_keys: Option<&'static str>,
 }
 
 impl Default for Channel {
@@ -21,6 +23,7 @@ impl Default for Channel {
             heartbeat_seconds: 25,
             nats: None,
             partitions: 1,
+            api_keys: None,
         }
     }
 }
@@ -41,12 +44,15 @@ impl Channel {
         let broker = self.nats.map_or_else(String::new, |port| {
             format!("  broker: {{nats: {{urls: [\"nats://127.0.0.1:{port}\"]}}}}\n")
         });
+        let keys = self
+            .api_keys
+            .map_or_else(String::new, |name| format!(", apiKeySecretName: {name}"));
         format!(
             "apiVersion: realtime.linnet.dev/v1alpha1
 kind: RealtimeChannel
 metadata: {{name: bench}}
 spec:
-  authentication: {{anonymous: Allow}}
+  authentication: {{anonymous: Allow{keys}}}
   rooms: [{{match: \"*\", subscribe: Everyone, publish: Everyone, history: {mode}}}]
 {store}{broker}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
   limits:

@@ -16,6 +16,7 @@ pub mod nats_publish;
 pub mod nats_resume;
 pub mod nats_rooms;
 pub mod operator;
+pub mod outbox;
 pub mod security;
 mod security_refusals;
 mod security_rules;
@@ -98,8 +99,12 @@ pub const ALL: [Scenario; 6] = [
     ("fairness", fairness::run),
 ];
 
-/// Scenarios that are run where they are named.
-pub const MORE: [Scenario; 2] = [("telemetry", telemetry::run), ("api", api::run)];
+/// Scenarios that are run where they are named; `outbox` needs PostgreSQL and a `nats-server`.
+pub const MORE: [Scenario; 3] = [
+    ("telemetry", telemetry::run),
+    ("api", api::run),
+    ("outbox", outbox::run),
+];
 
 /// The scenarios that need a `nats-server`; run where they are named.
 pub const NATS: [Scenario; 6] = [
