@@ -28,6 +28,8 @@ fn a_gateway_that_refuses_to_make_room_is_asked_again_each_time_later_until_it_d
             "replicas": 1,
             "rollout": {"rebalance": "Paced", "drainSeconds": 5},
             "service": {"sessionAffinity": "None"},
+            // Guests answer no ping, and must not be missed before the operator has asked often enough.
+            "heartbeat": {"intervalSeconds": 120},
             "expose": {"hosts": [host], "ingress": {"className": "contour"}},
         });
         kubectl.apply(&channel("chat", &spec).to_string()).await;
