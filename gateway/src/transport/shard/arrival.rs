@@ -289,22 +289,26 @@ mod tests {
         Shard::new(0, name, channel, tokens, hub, memory, Thread::Own).unwrap()
     }
 
+    /// A client that has said `hello` to a shard before that listens.
+    fn spoken(shard: &ShardHandle, caller: impl Caller + 'static) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(b"hello").unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        assert_eq!(socket.peek(&mut [0; 8]).unwrap(), 5, "it has spoken");
+        socket.set_nonblocking(true).unwrap();
+        shard.arrive(mio::net::TcpStream::from_std(socket), Box::new(caller));
+        client
+    }
+
     #[test]
     fn a_crowd_from_another_shard_is_heard_in_several_turns() {
         const CROWD: usize = 100;
         let (mut shard, handle) = shard();
         let heard = Arc::<AtomicUsize>::default();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut clients = Vec::new();
         for _ in 0..CROWD {
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.write_all(b"hello").unwrap();
-            let (socket, _) = listener.accept().unwrap();
-            assert_eq!(socket.peek(&mut [0; 8]).unwrap(), 5, "it has spoken");
-            socket.set_nonblocking(true).unwrap();
-            let caller = Counting(Arc::clone(&heard));
-            handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(caller));
-            clients.push(client);
+            clients.push(spoken(&handle, Counting(Arc::clone(&heard))));
         }
         let mut events = mio::Events::with_capacity(1024);
         let begun = Instant::now();
@@ -324,13 +328,7 @@ mod tests {
     #[test]
     fn who_is_refused_gets_its_answer_whatever_it_still_sends_and_is_gone_with_its_end() {
         let (mut shard, handle) = shard();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.write_all(b"hello").unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        socket.peek(&mut [0; 8]).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(Refusing));
+        let mut client = spoken(&handle, Refusing);
         let mut events = mio::Events::with_capacity(16);
         let turn = |shard: &mut Shard, events: &mut mio::Events| {
             let look = Look::Sockets(Some(Duration::from_millis(10)));
@@ -357,13 +355,7 @@ mod tests {
     #[test]
     fn who_is_refused_and_does_not_go_is_let_go_of() {
         let (mut shard, handle) = shard();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.write_all(b"hello").unwrap();
-        let (socket, _) = listener.accept().unwrap();
-        socket.peek(&mut [0; 8]).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        handle.arrive(mio::net::TcpStream::from_std(socket), Box::new(Refusing));
+        let _client = spoken(&handle, Refusing);
         let mut events = mio::Events::with_capacity(16);
         let begun = Instant::now();
         loop {
