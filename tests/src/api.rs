@@ -6,9 +6,28 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 use crate::http::{self, Answer};
+use crate::issuer::Secrets;
+use crate::manifest::Manifest;
 
 /// A key with all scopes, for [`crate::issuer::Secrets::put`] as `api.test`.
 pub const KEY: &str = "test-0123456789abcdef0123456789abcdef";
+
+/// A gateway of that name with these Secrets, once it is ready.
+///
+/// # Panics
+/// When it does not start.
+pub async fn gateway(manifest: &Manifest, secrets: &Secrets, name: &str) -> Gateway {
+    let args = [
+        "--secrets",
+        secrets.path(),
+        "--create-stream",
+        "--name",
+        name,
+    ];
+    let gateway = Gateway::start_with(manifest, &args).await;
+    gateway.ready().await;
+    gateway
+}
 
 /// Calls one gateway with one key or token.
 #[derive(Debug, Clone)]

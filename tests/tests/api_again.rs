@@ -24,16 +24,7 @@ fn secrets() -> Secrets {
 }
 
 async fn gateway(server: &NatsServer, secrets: &Secrets, name: &str) -> Gateway {
-    let args = [
-        "--secrets",
-        secrets.path(),
-        "--create-stream",
-        "--name",
-        name,
-    ];
-    let gateway = Gateway::start_with(&manifest(server), &args).await;
-    gateway.ready().await;
-    gateway
+    linnet_tests::api::gateway(&manifest(server), secrets, name).await
 }
 
 /// Publishes with an Idempotency-Key.

@@ -1,7 +1,7 @@
 //! What services publish over HTTP, and who hears it.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use linnet_tests::api::{Api, KEY, problem};
+use linnet_tests::api::{Api, KEY, gateway, problem};
 use linnet_tests::issuer::{SECRET, Secrets, Signer, now};
 use linnet_tests::prelude::*;
 
@@ -19,19 +19,6 @@ fn secrets(signers: &[&Signer]) -> Secrets {
     let secrets = Secrets::of(signers);
     secrets.put("api.test", KEY);
     secrets
-}
-
-async fn gateway(manifest: &Manifest, secrets: &Secrets, name: &str) -> Gateway {
-    let args = [
-        "--secrets",
-        secrets.path(),
-        "--create-stream",
-        "--name",
-        name,
-    ];
-    let gateway = Gateway::start_with(manifest, &args).await;
-    gateway.ready().await;
-    gateway
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What services do to users and see of them and of rooms, on one gateway and over NATS on two.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
-use linnet_tests::api::{Api, KEY, problem};
+use linnet_tests::api::{Api, KEY, gateway, problem};
 use linnet_tests::issuer::{SECRET, Secrets, Signer};
 use linnet_tests::prelude::*;
 
@@ -20,19 +20,6 @@ fn secrets(signer: &Signer) -> Secrets {
     let secrets = Secrets::of(&[signer]);
     secrets.put("api.test", KEY);
     secrets
-}
-
-async fn gateway(manifest: &Manifest, secrets: &Secrets, name: &str) -> Gateway {
-    let args = [
-        "--secrets",
-        secrets.path(),
-        "--create-stream",
-        "--name",
-        name,
-    ];
-    let gateway = Gateway::start_with(manifest, &args).await;
-    gateway.ready().await;
-    gateway
 }
 
 /// Two gateways that know each other.
