@@ -258,6 +258,21 @@ impl Reference {
     pub fn start(arguments: &[String]) -> Result<Self> {
         let mut command = Command::new(sibling("linnet-bench-reference")?);
         command.args(arguments);
+        Self::run(command)
+    }
+
+    /// Starts Node's Socket.IO server and waits until it listens.
+    pub fn node() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
+        if !folder.join("node_modules/socket.io").exists() {
+            bail!("the packages of bench/node are missing: npm ci --prefix bench/node");
+        }
+        let mut command = Command::new("node");
+        command.arg(folder.join("socketio.mjs"));
+        Self::run(command)
+    }
+
+    fn run(command: Command) -> Result<Self> {
         let mut process = Process::start(command)?;
         let line = process.line()?;
         let address =

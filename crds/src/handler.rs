@@ -23,7 +23,7 @@ pub struct Handler {
     )]
     pub url: Option<String>,
 
-    /// NATS subject that events are sent to as requests.
+    /// NATS subject that events are sent to as requests, over the channel's broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),
@@ -44,7 +44,7 @@ pub struct Handler {
     #[serde(default)]
     pub on_failure: Permission,
 
-    /// Secret with the key that signs HTTP requests.
+    /// Secret whose `signing.<name>` entries are keys that sign what is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = OBJECT_NAME))]
     pub signing_secret_name: Option<String>,

@@ -22,6 +22,10 @@ const OPERATORS: &str =
 /// Under the operator the default broker may serve; a gateway that has none can't.
 const WORKER_WITHOUT_BROKER: &str = "Worker needs spec.broker: the built-in broker has no workers";
 
+/// The same of a handler that is asked over it.
+const HANDLER_WITHOUT_BROKER: &str =
+    "natsSubject needs spec.broker: without NATS a handler is asked by url";
+
 /// A field of the spec, and whether it asks for what is missing. Without a broker there is one gateway and one store in
 /// its memory.
 type Unsupported<T> = (&'static str, fn(&T) -> bool);
@@ -56,7 +60,6 @@ const SPEC: &[Unsupported<RealtimeChannelSpec>] = &[
     ("history.partitions", |s| {
         s.broker.is_none() && s.history.as_ref().is_some_and(|h| h.partitions != 1)
     }),
-    ("handler", |s| s.handler.is_some()),
 ];
 
 /// The fields of `channel` that ask for what a gateway of this version does not do on its own.
@@ -78,6 +81,11 @@ pub fn unsupported(channel: &RealtimeChannel) -> Vec<Problem> {
             problems.push(Problem::new(path, WORKER_WITHOUT_BROKER));
         }
     }
+    let handler = channel.spec.handler.as_ref();
+    if handler.is_some_and(|h| h.nats_subject.is_some()) && channel.spec.broker.is_none() {
+        let path = "spec.handler.natsSubject";
+        problems.push(Problem::new(path, HANDLER_WITHOUT_BROKER));
+    }
     problems
 }
 
@@ -96,7 +104,6 @@ mod tests {
 
     #[test]
     fn each_line_of_the_tables_names_its_field_and_no_other() {
-        let handler = json!({"url": "http://b", "events": ["connect"]});
         let route = json!({"parentRefs": [{"name": "g"}]});
         let cases = [
             ("replicas", json!({"replicas": 0})),
@@ -114,7 +121,6 @@ mod tests {
             ("networkPolicy", json!({"networkPolicy": {"mode": "None"}})),
             ("history.replicas", json!({"history": {"replicas": 3}})),
             ("history.partitions", json!({"history": {"partitions": 2}})),
-            ("handler", json!({"handler": handler})),
         ];
         assert_eq!(cases.len(), ALONE.len() + SPEC.len());
         for (field, spec) in cases {
@@ -139,6 +145,22 @@ mod tests {
         let broker = json!({"nats": {"urls": ["nats://n"]}});
         channel.spec.broker = serde_json::from_value(broker).unwrap();
         assert_eq!(unsupported(&channel), []);
+    }
+
+    #[test]
+    fn a_handler_that_is_asked_over_nats_needs_a_broker() {
+        let with = |handler| {
+            let spec = json!({ "handler": handler });
+            RealtimeChannel::new("chat", serde_json::from_value(spec).unwrap())
+        };
+        let url = with(json!({"url": "http://b", "events": ["connect"]}));
+        assert_eq!(unsupported_alone(&url), []);
+        let mut nats = with(json!({"natsSubject": "b", "events": ["request"]}));
+        let problem = Problem::new("spec.handler.natsSubject", HANDLER_WITHOUT_BROKER);
+        assert_eq!(unsupported(&nats), [problem]);
+        let broker = json!({"nats": {"urls": ["nats://n"]}});
+        nats.spec.broker = serde_json::from_value(broker).unwrap();
+        assert_eq!(unsupported(&nats), []);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod drain;
+pub mod handler;
 pub mod hub;
 pub mod internal;
 pub mod logging;

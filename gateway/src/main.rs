@@ -17,6 +17,7 @@ use linnet_gateway::config::Channel;
 use linnet_gateway::config::watch::manifest::{self, Author, LoadError, Loaded};
 use linnet_gateway::config::watch::watch;
 use linnet_gateway::drain::{Drained, Lifecycle, Phase, Signals, drain};
+use linnet_gateway::handler;
 use linnet_gateway::internal::top::look_up;
 use linnet_gateway::internal::{self, GatewayMetrics, Internal, Looks, waiting};
 use linnet_gateway::logging::{self, LogLevel};
@@ -28,6 +29,9 @@ use tokio::net::TcpListener;
 
 /// How long saying goodbye to other gateways may take.
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long the handler may take to be told who has left.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// How long the last spans may take on their way to a collector.
 const LAST_SPANS: Duration = Duration::from_secs(1);
@@ -124,6 +128,16 @@ async fn run(
         tokio::runtime::Handle::current(),
     );
     keys.configure(channel.tokens.as_ref());
+    let handler = handler::Handle::new(
+        handler::Names {
+            namespace: channel.namespace.clone(),
+            channel: channel.name.clone(),
+            gateway: name.to_string(),
+        },
+        options.secrets.clone(),
+        tokio::runtime::Handle::current(),
+    );
+    handler.configure(channel.handler.as_deref());
     let gateway = Gateway::start(
         Arc::clone(&channel),
         &tokens,
@@ -131,6 +145,7 @@ async fn run(
         options.shard_count(),
         options.nats_settings(),
         Arc::clone(&health),
+        handler.clone(),
     )?;
     let lifecycle = Arc::new(Lifecycle::new());
     let public = Arc::new(Public::new(
@@ -162,11 +177,12 @@ async fn run(
     let apply = {
         let api = api.clone();
         let (shards, hub) = (gateway.shards.clone(), gateway.hub.clone());
-        let public = Arc::clone(&public);
+        let (public, handler) = (Arc::clone(&public), handler.clone());
         move |channel: Arc<Channel>| {
             log_level.set(channel.log_level);
             keys.configure(channel.tokens.as_ref());
             api.configure(Arc::clone(&channel));
+            handler.configure(channel.handler.as_deref());
             hub.configure(Arc::clone(&channel));
             shards.configure(&channel);
             public.configure(channel);
@@ -184,6 +200,7 @@ async fn run(
         http: Arc::clone(public.metrics()),
         api: Arc::clone(api.metrics()),
         tokens: Arc::clone(&tokens),
+        handler: Arc::clone(handler.metrics()),
         config: Arc::clone(&config),
         broker: channel.nats.is_some().then(|| Arc::clone(&health)),
     });
@@ -237,6 +254,8 @@ async fn run(
         signals.next(),
     )
     .await;
+    // What the handler is not told by then it is told never.
+    let _ = tokio::time::timeout(LAST_CALLS, handler.idle()).await;
     if let Some(presence) = &gateway.presence {
         presence.goodbye();
         // One that can't be sent is noticed by the lease.

@@ -16,11 +16,13 @@ use crate::broker::nats::health::Health;
 use crate::broker::nats::presence::link::LinkHandle;
 use crate::broker::nats::{Nats, Settings};
 use crate::config::Channel;
+use crate::handler;
 use crate::hub::state::Hub;
 use crate::hub::{self, HubHandle};
 use crate::metrics::HubMetrics;
 use crate::transport::shard::Shards;
 use crate::transport::shard::backlog::QueueMemory;
+use crate::transport::shard::command::Command;
 use crate::transport::shard::outlet::ShardOutlet;
 use crate::transport::shard::state::{Shard, Thread};
 
@@ -49,7 +51,8 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts `shards` shards and the hub. The threads live as long as the process. `health` is told what is wrong
-    /// with the broker, and when it is there.
+    /// with the broker, and when it is there; what `handler` answers goes to
+    /// the shards.
     pub fn start(
         channel: Arc<Channel>,
         tokens: &Arc<Tokens>,
@@ -57,6 +60,7 @@ impl Gateway {
         shards: usize,
         nats: Settings,
         health: Arc<Health>,
+        handler: handler::Handle,
     ) -> anyhow::Result<Self> {
         let shards = shards.clamp(1, usize::from(u16::MAX));
         let queue_memory = Arc::new(QueueMemory::new(channel.limits.queue_memory, shards));
@@ -80,6 +84,7 @@ impl Gateway {
                 thread,
             )
             .context("a shard's event loop cannot be made")?;
+            let shard = shard.with_handler(handler.clone());
             handles.push(handle);
             match thread {
                 Thread::Shared => beside = Some(shard),
@@ -89,6 +94,12 @@ impl Gateway {
             }
         }
         let shards = Shards::new(handles);
+        let answers = shards.clone();
+        handler.answer_to(move |handled| {
+            if let Some(shard) = answers.get(handled.to.shard.into()) {
+                shard.send(Command::Handled(Box::new(handled)));
+            }
+        });
         let cut = shards.clone();
         tokens.revocations().tell(move || cut.revoked());
         let (revoke, jobs) = mpsc::channel(REVOKE_JOBS);
@@ -120,6 +131,7 @@ impl Gateway {
                     .await
                     .map(|mut broker| {
                         broker.share(revocations, jobs);
+                        handler.use_nats(broker.client());
                         let presence = broker.presence();
                         let answers = broker.answers();
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);

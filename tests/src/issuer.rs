@@ -170,6 +170,14 @@ impl Secrets {
         std::fs::rename(&new, self.folder().join(name)).unwrap();
     }
 
+    /// Takes any entry out of it.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn take(&self, name: &str) {
+        std::fs::remove_file(self.folder().join(name)).unwrap();
+    }
+
     fn folder(&self) -> std::path::PathBuf {
         Path::new(self.0.path()).join(SECRET)
     }

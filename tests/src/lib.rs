@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod assets;
+pub mod backend;
 pub mod bystander;
 pub mod client;
 pub mod collector;
@@ -43,6 +44,7 @@ pub mod wait;
 pub mod work;
 pub mod worker;
 
+pub use backend::{BackEnd, Received, Says};
 pub use bystander::Bystander;
 pub use client::{Client, Refusal};
 pub use collector::Collector;

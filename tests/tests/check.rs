@@ -53,7 +53,7 @@ spec:
   heartbeat:
     intervalSeconds: ten
   handler:
-    url: http://localhost/
+    natsSubject: backend
     events: [request]
 "#;
 
@@ -69,7 +69,7 @@ fn all_problems_are_printed_with_their_path_and_line() {
         ("spec.rooms[0].presence.mode", "Sometimes"),
         ("spec.rooms[1].match", "match: \"\""),
         ("spec.heartbeat.intervalSeconds", "intervalSeconds"),
-        ("spec.handler", "handler:"),
+        ("spec.handler.natsSubject", "natsSubject:"),
     ] {
         let told = line_with(&output, path);
         let number = 1 + WRONG.lines().position(|line| line.contains(field)).unwrap();
@@ -105,7 +105,6 @@ fn what_this_version_does_not_serve_is_refused_and_not_ignored() {
         json!({"replicas": 2}),
         json!({"autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetConnections": 100}}),
         json!({"gateway": {"image": "x"}}),
-        json!({"handler": {"url": "http://localhost/", "events": ["request"]}}),
         json!({"expose": {"hosts": ["chat.example.com"]}}),
     ];
     for field in fields {

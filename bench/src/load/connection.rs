@@ -13,6 +13,7 @@ use super::{
     handshake,
     marker::Marker,
     plan::{Plan, Protocol, Since},
+    socketio::{self, Packet},
     swarm::Tally,
     track::Tracker,
 };
@@ -192,7 +193,7 @@ impl Connection {
             tally.lengths.head = length;
             used = length;
             match plan.protocol {
-                Protocol::Json => self.stage = Stage::Greeting,
+                Protocol::Json | Protocol::SocketIo => self.stage = Stage::Greeting,
                 Protocol::Plain => self.ready(plan, tally)?,
             }
         }
@@ -213,6 +214,7 @@ impl Connection {
                     self.message(frame, tally)
                 }
                 Protocol::Json => self.answer(frame, plan, tally)?,
+                Protocol::SocketIo => self.packet(frame, plan, tally)?,
             },
             Opcode::Ping => {
                 tally.pings += 1;
@@ -300,6 +302,41 @@ impl Connection {
                 tally.others += 1;
                 Ok(())
             }
+        }
+    }
+
+    /// A Socket.IO packet.
+    fn packet(&mut self, frame: &Frame<'_>, plan: &Plan, tally: &mut Tally) -> Result<(), String> {
+        let mut out = Vec::new();
+        match (self.stage, Packet::of(frame.payload)) {
+            (Stage::Ready | Stage::Closing, Packet::Message) => self.message(frame, tally),
+            (_, Packet::Ping) => {
+                tally.pings += 1;
+                frames::push_client_frame(&mut out, Opcode::Text, socketio::PONG);
+            }
+            (Stage::Greeting, Packet::Opened) => {
+                frames::push_client_frame(&mut out, Opcode::Text, socketio::CONNECT);
+            }
+            (Stage::Greeting, Packet::Connected) => {
+                self.subscriptions = plan.subscriptions();
+                self.stage = Stage::Subscribing;
+                out = plan.subscribe(self.number, None);
+            }
+            (Stage::Subscribing, Packet::Acknowledged) => {
+                self.subscriptions -= 1;
+                if self.subscriptions == 0 {
+                    self.ready(plan, tally)?;
+                }
+            }
+            (_, Packet::Event) => tally.others += 1,
+            _ => {
+                let packet = String::from_utf8_lossy(frame.payload);
+                return Err(format!("unexpected packet: {packet}"));
+            }
+        }
+        match out.is_empty() {
+            true => Ok(()),
+            false => self.send_or(&out),
         }
     }
 

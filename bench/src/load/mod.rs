@@ -11,6 +11,7 @@ pub mod knocking;
 pub mod marker;
 mod plan;
 mod publisher;
+mod socketio;
 mod swarm;
 mod track;
 

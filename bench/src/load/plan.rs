@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     frames::{self, Opcode},
-    handshake,
+    handshake, socketio,
     track::Latency,
 };
 
@@ -18,6 +18,8 @@ pub enum Protocol {
     Json,
     /// `linnet.v1.plain`, and the references that only send: ready with the upgrade.
     Plain,
+    /// Socket.IO 5 over WebSocket: enters the main namespace, then joins.
+    SocketIo,
 }
 
 /// How a group's connections meet in rooms.
@@ -101,6 +103,7 @@ impl Plan {
                 &format!("/ws?protocol=plain&room={}", self.room),
                 None,
             ),
+            Protocol::SocketIo => handshake::request(&host, socketio::PATH, None),
         }
     }
 
@@ -124,15 +127,22 @@ impl Plan {
         };
         let mut out = Vec::new();
         for (index, room) in rooms.iter().enumerate() {
-            let mut request =
-                serde_json::json!({"type": "subscribe", "id": index + 1, "room": room});
-            if let Some(since) = since {
-                request["since"] = serde_json::json!(since);
-            }
-            frames::push_client_frame(&mut out, Opcode::Text, request.to_string().as_bytes());
+            let request = match self.protocol {
+                Protocol::SocketIo => socketio::join(index + 1, room),
+                Protocol::Json | Protocol::Plain => subscribe(index + 1, room, since),
+            };
+            frames::push_client_frame(&mut out, Opcode::Text, request.as_bytes());
         }
         out
     }
+}
+
+fn subscribe(id: usize, room: &str, since: Option<&Since>) -> String {
+    let mut request = serde_json::json!({"type": "subscribe", "id": id, "room": room});
+    if let Some(since) = since {
+        request["since"] = serde_json::json!(since);
+    }
+    request.to_string()
 }
 
 /// Bytes that a server sent on the way to a ready connection; those of the latest one.

@@ -13,23 +13,28 @@ use crate::{
     stats::Summary,
 };
 
-const ROOM: &str = "fanout";
+pub(super) const ROOM: &str = "fanout";
 
 /// One kind of traffic.
 #[derive(Debug, Clone, Copy)]
-struct Traffic {
-    subscribers: usize,
-    schedule: Schedule,
+pub(super) struct Traffic {
+    /// Clients in the room.
+    pub subscribers: usize,
+    /// What is published there.
+    pub schedule: Schedule,
 }
 
 /// One measured window.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
-    cpu_us_per_delivery: f64,
-    frame_bytes: usize,
+pub(super) struct Sample {
+    /// The server's time.
+    pub cpu_us_per_delivery: f64,
+    /// Of one frame, header included.
+    pub frame_bytes: usize,
     /// CPU time of server and clients over duration, in cores: whether the machine was saturated.
-    cores: f64,
-    p99_us: f64,
+    pub cores: f64,
+    /// From publish to receipt.
+    pub p99_us: f64,
 }
 
 /// Windows of one thing, in the order of the pairs.
@@ -255,7 +260,12 @@ fn gateway(settings: &Settings, traffic: Traffic, history: bool) -> Result<Sampl
     })
 }
 
-fn reference(traffic: Traffic, frame_bytes: usize, loops: usize, joined: bool) -> Result<Sample> {
+pub(super) fn reference(
+    traffic: Traffic,
+    frame_bytes: usize,
+    loops: usize,
+    joined: bool,
+) -> Result<Sample> {
     let mut server = Reference::start(&["fanout".to_owned(), format!("--loops={loops}")])?;
     window(server.target, Protocol::Plain, traffic, |_, schedule| {
         let sent = server.send(&Send {
@@ -273,7 +283,7 @@ fn reference(traffic: Traffic, frame_bytes: usize, loops: usize, joined: bool) -
 }
 
 /// Opens the subscribers, warms up, and measures one window. `drive` sends by a schedule and says how many messages.
-fn window(
+pub(super) fn window(
     target: Target,
     protocol: Protocol,
     traffic: Traffic,

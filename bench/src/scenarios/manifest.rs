@@ -13,6 +13,8 @@ pub struct Channel {
     pub partitions: u32,
     /// Secret with the keys of the server APIs.
     pub api_keys: Option<&'static str>,
+    /// Serve Socket.IO too.
+    pub socket_io: bool,
 }
 
 impl Default for Channel {
@@ -24,6 +26,7 @@ impl Default for Channel {
             nats: None,
             partitions: 1,
             api_keys: None,
+            socket_io: false,
         }
     }
 }
@@ -47,6 +50,10 @@ impl Channel {
         let keys = self
             .api_keys
             .map_or_else(String::new, |name| format!(", apiKeySecretName: {name}"));
+        let transports = match self.socket_io {
+            true => "  transports: {socketIO: {mode: Enabled}}\n",
+            false => "",
+        };
         format!(
             "apiVersion: realtime.linnet.dev/v1alpha1
 kind: RealtimeChannel
@@ -54,7 +61,7 @@ metadata: {{name: bench}}
 spec:
   authentication: {{anonymous: Allow{keys}}}
   rooms: [{{match: \"*\", subscribe: Everyone, publish: Everyone, history: {mode}}}]
-{store}{broker}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
+{store}{broker}{transports}  heartbeat: {{intervalSeconds: {}, timeoutSeconds: {}}}
   limits:
     messagesPerSecond: 100000
     messageBurst: 100000

@@ -21,6 +21,7 @@ pub mod security;
 mod security_refusals;
 mod security_rules;
 mod security_tokens;
+pub mod socketio;
 pub mod telemetry;
 mod telemetry_churn;
 mod telemetry_collector;
@@ -99,8 +100,9 @@ pub const ALL: [Scenario; 6] = [
     ("fairness", fairness::run),
 ];
 
-/// Scenarios that are run where they are named; `outbox` needs PostgreSQL and a `nats-server`.
-pub const MORE: [Scenario; 3] = [
+/// Scenarios that are run where they are named; `socketio` needs Node, `outbox` PostgreSQL and a `nats-server`.
+pub const MORE: [Scenario; 4] = [
+    ("socketio", socketio::run),
     ("telemetry", telemetry::run),
     ("api", api::run),
     ("outbox", outbox::run),

@@ -210,6 +210,8 @@ export class LinnetError extends Error {
   readonly retryAfterMs?: number;
   /** JSON Pointer to what the server refused. */
   readonly pointer?: string;
+  /** The application's own code, where `code` is `rejected`. */
+  readonly reason?: string;
   readonly closeCode?: number;
   readonly messageId?: string;
 }

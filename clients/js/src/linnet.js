@@ -66,6 +66,8 @@ const CLOSE_MEANINGS = {
   4009: 'not a valid room name',
   4010: 'too many rooms on one connection',
   4011: 'the channel does not offer this',
+  4012: 'this way to connect was switched off',
+  4013: 'the application refused this client',
   4100: 'this client read too slowly',
   4101: 'too many requests',
   4102: 'the gateway is overloaded',
@@ -115,7 +117,16 @@ const TRY_AGAIN = new Set([
   'keys_unavailable',
 ]);
 /** Codes that a `connect` may fail with and still succeed later; any other is final. */
-const CONNECT_AGAIN = new Set([...TRY_AGAIN, 'internal', 'outcome_unknown', 'draining']);
+const CONNECT_AGAIN = new Set([
+  ...TRY_AGAIN,
+  'internal',
+  'outcome_unknown',
+  'draining',
+  'handler_failed',
+  'handler_timeout',
+]);
+/** Closes whose reason is the application's words, and no code. */
+const WORDS_FOR_A_REASON = { 4007: 'disconnected', 4013: 'rejected' };
 /** The close codes that stand for errors of `connect`. */
 const CONNECT_CLOSE = {
   draining: 1012,
@@ -126,6 +137,7 @@ const CONNECT_CLOSE = {
   revoked: 4006,
   forbidden: 4003,
   connect_timeout: 4005,
+  rejected: 4013,
 };
 
 /* ------------------------------------------------------------------------------------ small parts */
@@ -427,8 +439,8 @@ class Link {
   }
 }
 
-function errorFromWire({ code, message, retry_after_ms, pointer }) {
-  return new LinnetError(code, message, frameOf({ retryAfterMs: retry_after_ms, pointer }));
+function errorFromWire({ code, message, retry_after_ms, pointer, reason }) {
+  return new LinnetError(code, message, frameOf({ retryAfterMs: retry_after_ms, pointer, reason }));
 }
 
 /* ----------------------------------------------------------------------------------------- Outbox */
@@ -1265,7 +1277,11 @@ class Core {
       this.#emit('disconnected', { code, reason, meaning, retryInMs: null });
       return this.#finish(
         'failed',
-        new LinnetError(reason || 'refused', error?.message ?? `${meaning} (${code} ${reason})`, { closeCode: code }),
+        new LinnetError(
+          WORDS_FOR_A_REASON[code] ?? (reason || 'refused'),
+          error?.message ?? `${meaning} (${code} ${reason})`,
+          frameOf({ closeCode: code, reason: error?.reason }),
+        ),
       );
     }
     const delay = then === 'soon' ? this.#random() * 1000 : this.backoff(this.#attempt);

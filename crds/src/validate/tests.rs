@@ -285,7 +285,7 @@ fn leniently_read_an_unknown_field_is_only_told_about() {
 #[test]
 fn what_comes_later_is_refused_by_check_with_its_line_and_taken_by_parse() {
     let yaml = manifest(
-        "  replicas: 2\n  rooms:\n  - match: a\n    delivery: Worker\n  history: {}\n  handler: {url: http://b, events: [connect]}",
+        "  replicas: 2\n  rooms:\n  - match: a\n    delivery: Worker\n  history: {}\n  handler: {natsSubject: b, events: [connect]}",
     );
     assert!(parse(&yaml).is_ok());
     let found: Vec<_> = check(&yaml)
@@ -298,7 +298,7 @@ fn what_comes_later_is_refused_by_check_with_its_line_and_taken_by_parse() {
         [
             "line 6: spec.replicas: not supported by a gateway on its own: the operator acts on it. Leave it out here",
             "line 9: spec.rooms[0].delivery: Worker needs spec.broker: the built-in broker has no workers",
-            "line 11: spec.handler: not yet supported by this version of the gateway",
+            "line 11: spec.handler.natsSubject: natsSubject needs spec.broker: without NATS a handler is asked by url",
         ]
     );
 }

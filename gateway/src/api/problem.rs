@@ -219,7 +219,7 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::InvalidToken
         | ErrorCode::TokenExpired
         | ErrorCode::Revoked => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::Forbidden | ErrorCode::Rejected => StatusCode::FORBIDDEN,
         ErrorCode::NoHistory | ErrorCode::NoPresence => StatusCode::NOT_FOUND,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Overloaded
@@ -227,6 +227,8 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::NoStorage
         | ErrorCode::BrokerUnauthorized
         | ErrorCode::BrokerDenied
+        | ErrorCode::HandlerFailed
+        | ErrorCode::HandlerTimeout
         | ErrorCode::Draining
         | ErrorCode::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,

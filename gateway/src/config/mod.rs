@@ -1,12 +1,14 @@
 //! The channel as the gateway uses it: compiled once from a manifest, shared, replaced whole when the file changes.
 
 pub mod document;
+pub mod handler;
 pub mod limits;
 pub mod pattern;
 mod projection;
 pub mod rules;
 pub mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use linnet_crds::RealtimeChannel;
@@ -15,6 +17,7 @@ pub use linnet_crds::history::Storage;
 use linnet_crds::toggle::Permission;
 use linnet_crds::transports::Compression;
 
+pub use handler::Handler;
 pub use limits::Limits;
 pub use rules::{Access, PresenceMode, Rule, Rules};
 
@@ -63,6 +66,8 @@ pub struct Channel {
     pub trusted_proxies: Vec<String>,
     /// Least severe level that is logged.
     pub log_level: &'static str,
+    /// The back end that is asked about connections and answers requests.
+    pub handler: Option<Arc<Handler>>,
     /// Which connections are traced.
     pub telemetry: Telemetry,
     /// Where traces and metrics go; taken up at the start.
@@ -167,6 +172,10 @@ impl Channel {
             allowed_origins: spec.authentication.allowed_origins.clone(),
             trusted_proxies: spec.authentication.trusted_proxies.clone(),
             log_level: spec.telemetry.log_level.as_str(),
+            handler: {
+                let handler = spec.handler.as_ref();
+                handler.and_then(Handler::compile).map(Arc::new)
+            },
             telemetry: Telemetry {
                 sampling: spec.telemetry.sampling_rate_per_million,
                 trust_clients: spec.telemetry.trust_client_traces == Permission::Allow,

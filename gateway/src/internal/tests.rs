@@ -76,6 +76,7 @@ impl Scene {
             http: Arc::clone(public.metrics()),
             api: Arc::default(),
             tokens: Arc::default(),
+            handler: Arc::default(),
             config: Arc::clone(&config),
             broker: None,
         };
@@ -339,6 +340,7 @@ async fn dashboards_and_alerts_ask_for_metrics_that_there_are() {
         http: Arc::clone(scene.internal.public.metrics()),
         api: Arc::default(),
         tokens: Arc::default(),
+        handler: Arc::default(),
         config: Arc::clone(&scene.internal.config),
         broker: Some(Arc::new(Health::new(1))),
     };

@@ -72,11 +72,17 @@ pub enum ErrorCode {
     TransportDisabled,
     /// A service has closed the connection.
     Disconnected,
+    /// The channel's handler has refused it.
+    Rejected,
+    /// The channel's handler gave no answer that can be used.
+    HandlerFailed,
+    /// The channel's handler gave no answer in time.
+    HandlerTimeout,
 }
 
 impl ErrorCode {
     /// All codes, in order of their numbers.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         Self::BadRequest,
         Self::UnknownType,
         Self::BadRoom,
@@ -111,6 +117,9 @@ impl ErrorCode {
         Self::KeysUnavailable,
         Self::TransportDisabled,
         Self::Disconnected,
+        Self::Rejected,
+        Self::HandlerFailed,
+        Self::HandlerTimeout,
     ];
 
     /// The protocol's word.
@@ -142,6 +151,9 @@ impl ErrorCode {
                 | Self::BrokerDenied
                 | Self::Internal
                 | Self::KeysUnavailable
+                | Self::Rejected
+                | Self::HandlerFailed
+                | Self::HandlerTimeout
         )
     }
 
@@ -272,6 +284,17 @@ impl ErrorCode {
                 "disconnected",
                 4007,
                 "a service of the application has closed the connection",
+            ),
+            Self::Rejected => ("rejected", 4013, "the channel's handler has refused this"),
+            Self::HandlerFailed => (
+                "handler_failed",
+                4112,
+                "the channel's handler gave no answer that can be used: try again later",
+            ),
+            Self::HandlerTimeout => (
+                "handler_timeout",
+                4113,
+                "the channel's handler gave no answer in time: try again later",
             ),
         }
     }

@@ -15,7 +15,8 @@ pub use reply::{
     PresencePage, Refusal, Reply, Subscribed,
 };
 pub use request::{
-    Command, Content, Fault, Heard, HistoryRange, PacketAnswer, PacketId, Request, RequestId, Since,
+    Command, Content, Fault, Heard, HistoryRange, PacketAnswer, PacketId, Question, Request,
+    RequestId, Since,
 };
 
 use socketio::Dialogue;

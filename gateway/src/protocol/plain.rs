@@ -90,6 +90,7 @@ impl Protocol for Plain {
             }
             Reply::Connected(_)
             | Reply::Ack { .. }
+            | Reply::Subscribed { .. }
             | Reply::Presence { .. }
             | Reply::TokenExpiring { .. }
             | Reply::GoAway { .. }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ErrorCode, Fault, RequestId};
 use crate::broker::{GapReason, Member};
-use crate::message::Message;
+use crate::message::{Message, Payload};
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret, UserId};
 
 /// What the server says to one connection.
@@ -22,6 +22,13 @@ pub enum Reply<'a> {
     },
     /// A request was refused.
     Error(&'a Refusal),
+    /// The channel's handler has put the connection in a room.
+    Subscribed {
+        /// The room.
+        room: &'a RoomName,
+        /// Where the subscription begins, in a room with history.
+        position: Option<(&'a Epoch, Offset)>,
+    },
     /// A message to the user.
     Direct(&'a Message),
     /// Who came and went in a room.
@@ -68,7 +75,8 @@ impl Reply<'_> {
     /// The room that is in it.
     pub fn room(&self) -> Option<&RoomName> {
         match self {
-            Self::Presence { room, .. }
+            Self::Subscribed { room, .. }
+            | Self::Presence { room, .. }
             | Self::Gap { room, .. }
             | Self::Unsubscribed { room, .. } => Some(room),
             _ => None,
@@ -99,6 +107,8 @@ pub struct Greeting {
     pub message_burst: u32,
     /// Most rooms.
     pub rooms_per_connection: usize,
+    /// What the channel's handler says to the client.
+    pub data: Option<Payload>,
 }
 
 /// What an ack carries beside its id.
@@ -130,6 +140,8 @@ pub enum AckBody<'a> {
     History(&'a HistoryPage),
     /// Of `presence`.
     Presence(&'a PresencePage),
+    /// Of `request`: what the handler answered, if anything.
+    Answered(Option<&'a Payload>),
 }
 
 /// The outcome of a `subscribe`.
@@ -215,6 +227,8 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// JSON Pointer to what a room's schema refuses, from the frame on.
     pub pointer: Option<Box<str>>,
+    /// The handler's own code for its refusal.
+    pub reason: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -226,6 +240,7 @@ impl Refusal {
             message: Cow::Borrowed(code.advice()),
             retry_after_ms: None,
             pointer: None,
+            reason: None,
         }
     }
 }
@@ -238,6 +253,7 @@ impl From<Fault> for Refusal {
             message: fault.message,
             retry_after_ms: None,
             pointer: None,
+            reason: None,
         }
     }
 }

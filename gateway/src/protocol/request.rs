@@ -125,7 +125,7 @@ pub enum Command {
         after: Option<ConnectionId>,
     },
     /// Asks the channel's handler.
-    Request,
+    Request(Question),
     /// Shows a new token.
     Refresh {
         /// The token.
@@ -160,7 +160,7 @@ impl std::fmt::Debug for Command {
             Self::Send { .. } => ("Send", None),
             Self::History { room, .. } => ("History", Some(room)),
             Self::Presence { room, .. } => ("Presence", Some(room)),
-            Self::Request => ("Request", None),
+            Self::Request(_) => ("Request", None),
             Self::Refresh { .. } => ("Refresh", None),
             Self::Ping => ("Ping", None),
         };
@@ -182,6 +182,17 @@ pub struct Content {
     /// Makes a repeat the same message.
     pub message_id: Option<Box<str>>,
     /// The publisher's own trace, as its `traceparent` says.
+    pub caller: Option<Box<Context>>,
+}
+
+/// What is asked of the channel's handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The application's name for the kind of question.
+    pub event: Box<str>,
+    /// The question itself.
+    pub data: Payload,
+    /// The asker's own trace, as its `traceparent` says.
     pub caller: Option<Box<Context>>,
 }
 

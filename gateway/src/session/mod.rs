@@ -4,6 +4,7 @@
 
 pub mod bucket;
 pub mod data;
+mod granted;
 mod identity;
 mod rates;
 mod requests;
@@ -11,7 +12,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::broker::Member;
 use crate::config::Channel;
 use crate::hub::CommandKind;
 use crate::names::{ConnectionId, RoomName, SessionSecret, UserId};
-use crate::protocol::{Command, ErrorCode, Refusal, Request, RequestId};
+use crate::protocol::{Command, ErrorCode, Question, Refusal, Request, RequestId};
 use bucket::Bucket;
 pub use rates::EmptyFrame;
 use rates::byte_burst;
@@ -37,6 +38,8 @@ pub struct Session {
     publisher: Option<UserId>,
     secret: SessionSecret,
     phase: Phase,
+    /// Rooms that the channel's handler lets it be in, whatever the rules say. Few sessions have any.
+    granted: Option<Box<HashSet<RoomName>>>,
     /// The rooms that it is in, joins or leaves.
     pub rooms: HashMap<RoomName, Membership>,
     messages: Bucket,
@@ -69,6 +72,8 @@ pub struct Membership {
     pub ended: Option<ErrorCode>,
     /// How many bytes of the room's name the client leaves out.
     pub prefix: u8,
+    /// Whether the channel's handler has put it there and it was not told yet.
+    pub untold: bool,
 }
 
 impl Membership {
@@ -78,6 +83,7 @@ impl Membership {
         leaving: false,
         ended: None,
         prefix: 0,
+        untold: false,
     };
 }
 
@@ -111,6 +117,8 @@ pub struct Surroundings<'a> {
 pub enum Outcome {
     /// The hub does it, and answers with the id.
     Hub(Option<RequestId>, CommandKind),
+    /// The channel's handler answers it.
+    Handler(Option<RequestId>, Question),
     /// It is done, with nothing to tell.
     Done(Option<RequestId>),
     /// `connect` is done: tell who the session is.
@@ -145,6 +153,7 @@ impl Session {
             } else {
                 Phase::AwaitingConnect
             },
+            granted: None,
             rooms: HashMap::new(),
             messages: Bucket::full(f64::from(limits.message_burst), now_ms),
             subscribes: Bucket::full(f64::from(limits.subscribes_per_second.unwrap_or(1)), now_ms),
@@ -266,10 +275,7 @@ impl Session {
             Command::Presence { room, after } => self.reading(id, room, around, |room| {
                 CommandKind::Presence { room, after }
             }),
-            Command::Request => match self.count_message(&id, around) {
-                Ok(()) => self.refuse(id, ErrorCode::NoHandler, around),
-                Err(refused) => refused,
-            },
+            Command::Request(question) => self.question(id, question, around),
             Command::Refresh { token } | Command::Enter { token: Some(token) } => {
                 self.refresh(id, &token, around)
             }

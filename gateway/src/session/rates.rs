@@ -112,6 +112,7 @@ impl Session {
             message,
             retry_after_ms: None,
             pointer: None,
+            reason: None,
         };
         match code.blames_client() {
             true => self.fault(refusal, around),

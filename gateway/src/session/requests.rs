@@ -3,17 +3,24 @@
 use super::{Membership, Outcome, Session, Surroundings, data};
 use crate::auth::Verb;
 use crate::broker::DeduplicationKey;
-use crate::config::Channel;
+use crate::config::{Channel, Limits};
 use crate::hub::CommandKind;
-use crate::message::Message;
+use crate::message::{Message, Payload};
 use crate::names::{ConnectionId, RoomName, UserId};
-use crate::protocol::{Content, ErrorCode, RequestId, Since};
+use crate::protocol::{Content, ErrorCode, Question, RequestId, Since};
 use crate::traces::Trace;
 
 impl Session {
     /// Whether the rules let the session stay in a room.
     pub fn may_stay(&mut self, room: &RoomName, channel: &Channel) -> bool {
-        self.may(Verb::Subscribe, room, channel)
+        self.is_granted(room) || self.may(Verb::Subscribe, room, channel)
+    }
+
+    /// Whether one room more is too much.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        let staying = self.rooms.values().filter(|membership| !membership.leaving);
+        self.rooms.len() >= limits.rooms_per_connection
+            && staying.count() >= limits.rooms_per_connection
     }
 
     pub(super) fn subscribe(
@@ -38,11 +45,7 @@ impl Session {
             .rooms
             .get(&room)
             .is_some_and(|membership| !membership.leaving);
-        let staying = self.rooms.values().filter(|membership| !membership.leaving);
-        if !known
-            && self.rooms.len() >= limits.rooms_per_connection
-            && staying.count() >= limits.rooms_per_connection
-        {
+        if !known && self.is_full(limits) {
             return self.refuse(id, ErrorCode::TooManyRooms, around);
         }
         let membership = self.rooms.entry(room.clone());
@@ -68,7 +71,7 @@ impl Session {
         echo: bool,
         around: &Surroundings<'_>,
     ) -> Outcome {
-        if let Err(refused) = self.may_say(&id, &content, around) {
+        if let Err(refused) = self.may_say(&id, &content.data, around) {
             return refused;
         }
         let user = self.publisher();
@@ -100,7 +103,7 @@ impl Session {
         content: Content,
         around: &Surroundings<'_>,
     ) -> Outcome {
-        if let Err(refused) = self.may_say(&id, &content, around) {
+        if let Err(refused) = self.may_say(&id, &content.data, around) {
             return refused;
         }
         if around.hub_full {
@@ -111,15 +114,32 @@ impl Session {
         Outcome::Hub(id, CommandKind::Send { to, message })
     }
 
+    /// A request for the channel's handler, if there is one that answers them.
+    pub(super) fn question(
+        &mut self,
+        id: Option<RequestId>,
+        question: Question,
+        around: &Surroundings<'_>,
+    ) -> Outcome {
+        if let Err(refused) = self.may_say(&id, &question.data, around) {
+            return refused;
+        }
+        let handler = around.channel.handler.as_ref();
+        match handler.is_some_and(|handler| handler.request) {
+            true => Outcome::Handler(id, question),
+            false => self.refuse(id, ErrorCode::NoHandler, around),
+        }
+    }
+
     /// Counts a message, and bounds its size.
     fn may_say(
         &mut self,
         id: &Option<RequestId>,
-        content: &Content,
+        data: &Payload,
         around: &Surroundings<'_>,
     ) -> Result<(), Outcome> {
         self.count_message(id, around)?;
-        match content.data.len() <= around.channel.limits.message_size {
+        match data.len() <= around.channel.limits.message_size {
             true => Ok(()),
             false => Err(self.refuse(id.clone(), ErrorCode::MessageTooLarge, around)),
         }

@@ -1,5 +1,6 @@
 //! Requests in, outcomes out.
 
+mod handler;
 mod identity;
 mod publishing;
 mod rates;
@@ -170,6 +171,15 @@ fn send(to: &str) -> Command {
         to: to.into(),
         content: content(1),
     }
+}
+
+/// A request for the handler with data of that size.
+fn question(size: usize) -> Command {
+    Command::Request(Question {
+        event: "price".into(),
+        data: content(size).data,
+        caller: None,
+    })
 }
 
 fn connect() -> Command {

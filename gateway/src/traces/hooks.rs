@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use http::HeaderMap;
 use linnet_telemetry::{Context, Kind, Settings, Span, context, emit, queue, span};
 
+use super::call::CallSpan;
 use super::connection::{End, ending};
 use super::fan_out::FanOutSpan;
 use super::publish::PublishSpan;
@@ -97,6 +98,24 @@ pub fn published_by_service(message: &mut Message, telemetry: Telemetry) {
     }
     let sampled = || queue::is_on() && context::chance(rate(telemetry));
     PublishSpan::begin_for_service(message, sampled);
+}
+
+/// The channel's handler is about to be asked, for a client that has told its own trace, or not.
+pub fn calls(
+    connection: &mut Connection,
+    telemetry: Telemetry,
+    caller: Option<Context>,
+) -> CallSpan {
+    let propagates = !DECIDED.get().is_some_and(|decided| !decided.propagates);
+    let caller = caller.filter(|_| propagates);
+    let id = connection.session.connection();
+    let trace = &mut connection.trace;
+    let own = || trace.as_mut().map(|trace| trace.child());
+    let span = CallSpan::begin(caller, telemetry, id, own);
+    match propagates {
+        true => span,
+        false => span.unpassed(),
+    }
 }
 
 /// A connection has ended. Without a trace of its own, only an error is told.

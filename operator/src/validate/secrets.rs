@@ -71,7 +71,8 @@ pub fn missing_for_broker(spec: &RealtimeChannelSpec, found: &Found) -> Vec<Stri
     missing.collect()
 }
 
-/// What is missing of the Secrets that gateways know tokens and API keys by, for people; empty where nothing is.
+/// What is missing of the Secrets that gateways know tokens and API keys by, and that they sign with, for people; empty
+/// where nothing is.
 #[must_use]
 pub fn missing_for_authentication(spec: &RealtimeChannelSpec, found: &Found) -> Vec<String> {
     let authentication = &spec.authentication;
@@ -87,8 +88,13 @@ pub fn missing_for_authentication(spec: &RealtimeChannelSpec, found: &Found) -> 
         key.strip_prefix("api.")
             .is_some_and(|name| !name.is_empty())
     };
+    let is_signing_key = |key: &str| {
+        key.strip_prefix("signing.")
+            .is_some_and(|name| !name.is_empty())
+    };
+    let handler = spec.handler.as_ref();
     type Fits<'a> = &'a dyn Fn(&str) -> bool;
-    let needs: [(Option<&String>, Fits<'_>, &str); 2] = [
+    let needs: [(Option<&String>, Fits<'_>, &str); 3] = [
         (
             jwt.and_then(|jwt| jwt.key_secret_name.as_ref()),
             &is_token_key,
@@ -98,6 +104,11 @@ pub fn missing_for_authentication(spec: &RealtimeChannelSpec, found: &Found) -> 
             authentication.api_key_secret_name.as_ref(),
             &is_api_key,
             "api.<name>",
+        ),
+        (
+            handler.and_then(|handler| handler.signing_secret_name.as_ref()),
+            &is_signing_key,
+            "signing.<name>",
         ),
     ];
     let missing = needs.into_iter().filter_map(|(name, fits, keys)| {
@@ -213,5 +224,18 @@ mod tests {
     fn a_channel_without_a_broker_misses_nothing() {
         let none = RealtimeChannelSpec::default();
         assert!(missing_for_broker(&none, &Found::new()).is_empty());
+    }
+
+    #[test]
+    fn the_key_that_a_handler_knows_a_gateway_by_is_asked_for() {
+        let handler = json!({"url": "http://b", "events": ["request"], "signingSecretName": "s"});
+        let spec: RealtimeChannelSpec =
+            serde_json::from_value(json!({ "handler": handler })).unwrap();
+        let missing = |key: &str| {
+            let keys = Some(BTreeSet::from([key.to_owned()]));
+            missing_for_authentication(&spec, &Found::from([("s".into(), keys)]))
+        };
+        assert!(missing("signing.a").is_empty());
+        assert_eq!(missing("signing."), ["Secret s lacks signing.<name>"]);
     }
 }

@@ -95,6 +95,11 @@ impl Nats {
         )
     }
 
+    /// The connection, for what else the gateway asks over it.
+    pub fn client(&self) -> async_nats::Client {
+        self.connection.client.clone()
+    }
+
     /// Presence, to be told when the gateway drains and ends.
     pub fn presence(&self) -> LinkHandle {
         self.presence.clone()

@@ -111,18 +111,9 @@ impl GatewayMetrics {
         help: &str,
         of: impl Fn(&ShardMetrics) -> &Histogram,
     ) -> fmt::Result {
-        let beyond = DELIVERY_BUCKETS.len();
-        let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds
-            .zip(0..=beyond)
-            .map(|(bound, index)| (bound, self.sum(|shard| &of(shard).buckets[index])))
-            .collect();
+        let buckets = buckets(|index| self.sum(|shard| &of(shard).buckets[index]));
         let count = buckets.iter().map(|(_, count)| count).sum();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a sum of 52 bits of nanoseconds is 52 days of waiting"
-        )]
-        let sum = self.sum(|shard| &of(shard).sum_nanos) as f64 / 1e9;
+        let sum = seconds(self.sum(|shard| &of(shard).sum_nanos));
         page.seconds(name, help, sum, count, &buckets)
     }
 
@@ -146,4 +137,22 @@ impl GatewayMetrics {
             self.sum(|shard| &shard.slow_consumers),
         )
     }
+}
+
+/// The buckets of a histogram with their upper bounds; `count` gives what each has.
+pub(super) fn buckets(count: impl Fn(usize) -> u64) -> Vec<(f64, u64)> {
+    let bounds = DELIVERY_BUCKETS.into_iter().chain([f64::INFINITY]);
+    let counted = bounds.enumerate();
+    counted
+        .map(|(index, bound)| (bound, count(index)))
+        .collect()
+}
+
+/// A sum of nanoseconds in seconds.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum of 52 bits of nanoseconds is 52 days of waiting"
+)]
+pub(super) fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
 }

@@ -1,11 +1,12 @@
 //! What is measured, under which name: added up from the counters of all parts at every scrape.
 //!
-//! [`clients`] is what shards and the public port count, [`rooms`] what the hub does, [`tokens`] and [`broker`] what they
-//! say, and [`own`] is of the process itself; [`page`] is what all of them are written with.
+//! [`clients`] is what shards and the public port count, [`rooms`] what the hub does, [`tokens`], [`handler`] and [`broker`]
+//! what they say, and [`own`] is of the process itself; [`page`] is what all of them are written with.
 
 mod api;
 mod broker;
 mod clients;
+mod handler;
 mod own;
 mod page;
 mod rooms;
@@ -23,6 +24,7 @@ use crate::api::ApiMetrics;
 use crate::auth::Tokens;
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
+use crate::handler::HandlerMetrics;
 use crate::metrics::{Counter, HubMetrics, ShardMetrics};
 use crate::transport::http::HttpMetrics;
 
@@ -38,6 +40,8 @@ pub struct GatewayMetrics {
     pub api: Arc<ApiMetrics>,
     /// What becomes of tokens.
     pub tokens: Arc<Tokens>,
+    /// What becomes of calls to the channel's handler.
+    pub handler: Arc<HandlerMetrics>,
     /// Which configuration is in force.
     pub config: Arc<Watched>,
     /// The broker's, where gateways share one.
@@ -61,6 +65,7 @@ impl Collector for GatewayMetrics {
         rooms::write(&self.hub, &mut page)?;
         tokens::write(&self.tokens, &mut page)?;
         api::write(&self.api, &mut page)?;
+        handler::write(&self.handler, &mut page)?;
         if let Some(broker) = &self.broker {
             broker::write(broker, &mut page)?;
         }

@@ -45,12 +45,12 @@ impl Page<'_> {
         self.metric(name, help, unit, &ConstGauge::new(value))
     }
 
-    /// One counter for each value of a label.
-    pub(super) fn counters(
+    /// One counter for each value of a label, or of several.
+    pub(super) fn counters<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
-        values: impl IntoIterator<Item = ([(&'static str, &'static str); 1], u64)>,
+        values: impl IntoIterator<Item = ([(&'static str, &'static str); N], u64)>,
     ) -> fmt::Result {
         let mut family = self
             .0

@@ -13,13 +13,13 @@ use super::fields::{Fields, Parsed, Problem, parse, shortened};
 use crate::message::Payload;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
 use crate::protocol::{
-    Command, Content, ErrorCode, Fault, HistoryRange, Request, RequestId, Since,
+    Command, Content, ErrorCode, Fault, HistoryRange, Question, Request, RequestId, Since,
 };
 
 /// Deepest nesting of `data` and `info` (PROTOCOL, Data).
 pub const MAX_DEPTH: usize = 64;
 /// Longest `id`, `message_id` and `event`, in bytes.
-const MAX_NAME: usize = 64;
+pub const MAX_NAME: usize = 64;
 /// Longest `info`, in bytes of JSON text.
 const MAX_INFO: usize = 1024;
 /// Largest integer that every JSON reader keeps exactly.
@@ -92,7 +92,7 @@ pub fn command_of(kind: &str, fields: &Fields<'_>) -> Parsed<Command> {
                 })
                 .transpose()?,
         }),
-        "request" => Ok(Command::Request),
+        "request" => Ok(Command::Request(question(fields)?)),
         "refresh" => Ok(Command::Refresh {
             token: string(required(fields.token, "token")?, "token")?
                 .as_ref()
@@ -107,31 +107,40 @@ pub fn command_of(kind: &str, fields: &Fields<'_>) -> Parsed<Command> {
 }
 
 pub(super) fn content(fields: &Fields<'_>) -> Parsed<Content> {
+    Ok(Content {
+        event: name(fields.event, "event")?,
+        data: payload(fields)?,
+        message_id: name(fields.message_id, "message_id")?,
+        caller: caller(fields.traceparent),
+    })
+}
+
+fn question(fields: &Fields<'_>) -> Parsed<Question> {
+    let event = required(fields.event, "event")?;
+    Ok(Question {
+        event: name(Some(event), "event")?.unwrap_or_default(),
+        data: payload(fields)?,
+        caller: caller(fields.traceparent),
+    })
+}
+
+fn payload(fields: &Fields<'_>) -> Parsed<Payload> {
     let data = required(fields.data, "data")?.get();
     if depth(data) > MAX_DEPTH {
         return Err(Problem::new("`data` is nested deeper than 64"));
     }
-    let data = match optional_string(fields.encoding, "encoding")?.as_deref() {
-        None => Payload::Json(data.into()),
+    match optional_string(fields.encoding, "encoding")?.as_deref() {
+        None => Ok(Payload::Json(data.into())),
         Some("base64") => {
             let text: Cow<'_, str> = serde_json::from_str::<BorrowedText<'_>>(data)
                 .map_err(|_| Problem::new("with \"encoding\":\"base64\", `data` must be a string"))?
                 .0;
             let bytes = STANDARD.decode(text.as_bytes());
-            Payload::Binary(
-                bytes
-                    .map_err(|_| Problem::new("`data` is not valid base64"))?
-                    .into(),
-            )
+            let bytes = bytes.map_err(|_| Problem::new("`data` is not valid base64"))?;
+            Ok(Payload::Binary(bytes.into()))
         }
-        Some(_) => return Err(Problem::new("`encoding` must be \"base64\" or absent")),
-    };
-    Ok(Content {
-        event: name(fields.event, "event")?,
-        data,
-        message_id: name(fields.message_id, "message_id")?,
-        caller: caller(fields.traceparent),
-    })
+        Some(_) => Err(Problem::new("`encoding` must be \"base64\" or absent")),
+    }
 }
 
 /// One that is not valid is as good as none (W3C Trace Context §4.3), and must not cost the message.

@@ -33,6 +33,11 @@ pub fn reply(reply: &Reply<'_>) -> String {
         }
         Reply::Ack { id, body } => ack(*id, body),
         Reply::Error(refusal) => error(refusal),
+        Reply::Subscribed { room, position: at } => {
+            let mut object = Object::new("subscribed", 128);
+            joined_fields(&mut object, room.as_str(), *at);
+            object.finish()
+        }
         Reply::Direct(message) => {
             let mut object = Object::new("direct", 96 + message.data.len());
             content_fields(&mut object, message);
@@ -89,6 +94,12 @@ fn error(refusal: &Refusal) -> String {
     object.finish()
 }
 
+/// A room that the connection was put in, by the name that the receiver has for it.
+pub fn joined_fields(object: &mut Object, room: &str, at: Option<(&Epoch, Offset)>) {
+    object.string("room", room);
+    position(object, at);
+}
+
 /// What the greeting tells.
 pub fn greeting_fields(object: &mut Object, greeting: &Greeting) {
     identity(object, greeting);
@@ -99,6 +110,7 @@ pub fn greeting_fields(object: &mut Object, greeting: &Greeting) {
         r#"{{"message_size":{},"messages_per_second":{},"message_burst":{},"rooms_per_connection":{}}}"#,
         greeting.message_size, greeting.messages_per_second, greeting.message_burst, greeting.rooms_per_connection
     ));
+    payload(object, greeting.data.as_ref());
 }
 
 /// Who came and went in a room, by the name that the receiver has for it.
@@ -140,7 +152,10 @@ pub fn unsubscribed_fields(object: &mut Object, room: &str, code: ErrorCode) {
 pub fn ack_fields(object: &mut Object, body: &AckBody<'_>) {
     match body {
         AckBody::Done => {}
-        AckBody::Connected(greeting) => identity(object, greeting),
+        AckBody::Connected(greeting) => {
+            identity(object, greeting);
+            payload(object, greeting.data.as_ref());
+        }
         AckBody::Subscribed(subscribed) => subscribed_fields(object, subscribed),
         AckBody::Published {
             position: at,
@@ -184,6 +199,7 @@ pub fn ack_fields(object: &mut Object, body: &AckBody<'_>) {
                 PresenceMembers::Count(count) => object.number("count", *count as u64),
             }
         }
+        AckBody::Answered(data) => payload(object, *data),
     }
 }
 
@@ -191,6 +207,9 @@ pub fn ack_fields(object: &mut Object, body: &AckBody<'_>) {
 pub fn error_fields(object: &mut Object, refusal: &Refusal) {
     object.string("code", refusal.code.as_str());
     object.string("message", &refusal.message);
+    if let Some(reason) = &refusal.reason {
+        object.string("reason", reason);
+    }
     if let Some(milliseconds) = refusal.retry_after_ms {
         object.number("retry_after_ms", milliseconds);
     }
@@ -257,15 +276,20 @@ fn content_fields(object: &mut Object, message: &Message) {
     if let Some(event) = &message.event {
         object.string("event", event);
     }
-    match &message.data {
-        Payload::Json(json) => object.raw("data", format_args!("{json}")),
-        Payload::Text(text) => object.string("data", text),
-        Payload::Binary(bytes) => {
+    payload(object, Some(&message.data));
+    object.number("timestamp", message.timestamp);
+}
+
+fn payload(object: &mut Object, data: Option<&Payload>) {
+    match data {
+        None => {}
+        Some(Payload::Json(json)) => object.raw("data", format_args!("{json}")),
+        Some(Payload::Text(text)) => object.string("data", text),
+        Some(Payload::Binary(bytes)) => {
             object.raw("data", format_args!("\"{}\"", STANDARD.encode(bytes)));
             object.string("encoding", "base64");
         }
     }
-    object.number("timestamp", message.timestamp);
 }
 
 fn members(object: &mut Object, name: &str, list: &[Member]) {

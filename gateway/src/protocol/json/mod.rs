@@ -9,6 +9,8 @@ pub mod service;
 #[cfg(test)]
 mod tests;
 
+pub use decode::{MAX_DEPTH, MAX_NAME, depth};
+
 use super::{
     ErrorCode, Fault, Frame, FrameSink, Handshake, Heard, Memory, Protocol, Reply, Request, Verdict,
 };

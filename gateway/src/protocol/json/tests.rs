@@ -11,7 +11,7 @@ use super::decode::request;
 use crate::message::Payload;
 use crate::names::{ConnectionId, Epoch, Offset, RoomName, SessionSecret};
 use crate::protocol::{
-    Command, Content, ErrorCode, Fault, HistoryRange, Request, RequestId, Since,
+    Command, Content, ErrorCode, Fault, HistoryRange, Question, Request, RequestId, Since,
 };
 
 /// The command of a valid frame.

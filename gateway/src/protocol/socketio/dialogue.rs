@@ -3,7 +3,7 @@
 use super::assembly::{Assembly, TooLarge};
 use super::events::{self, Event};
 use super::packet::{Kind, Packet};
-use crate::names::ConnectionId;
+use crate::names::{ConnectionId, RoomName};
 use crate::protocol::engineio::{self, Data};
 use crate::protocol::json::decode::command_of;
 use crate::protocol::json::fields::{Fields, Parsed, parse};
@@ -222,6 +222,14 @@ impl Dialogue {
     pub(super) fn namespaces(&self) -> impl Iterator<Item = &str> {
         let open = self.namespaces.iter().filter(|namespace| namespace.open);
         open.map(|namespace| &*namespace.name)
+    }
+
+    /// How many bytes of a room's name the client leaves out, where it has not joined the room itself: those of the open
+    /// namespace that says the most of it.
+    pub fn sees(&self, room: &RoomName) -> u8 {
+        let namespaces = self.namespaces();
+        let around = namespaces.filter(|name| room.as_str().starts_with(&prefix(name)));
+        around.map(prefix_length).max().unwrap_or(0)
     }
 
     /// Where the client is told what concerns no room: `/`, or else the namespace that it has asked for first.

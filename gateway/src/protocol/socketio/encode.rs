@@ -5,7 +5,8 @@ use super::packet::begin;
 use crate::message::{Message, Payload};
 use crate::protocol::engineio::Open;
 use crate::protocol::json::encode::{
-    ack_fields, error_fields, gap_fields, greeting_fields, presence_fields, unsubscribed_fields,
+    ack_fields, error_fields, gap_fields, greeting_fields, joined_fields, presence_fields,
+    unsubscribed_fields,
 };
 use crate::protocol::json::object::{Object, push_string};
 use crate::protocol::{
@@ -14,6 +15,8 @@ use crate::protocol::{
 
 /// The event of a message that names none.
 const MESSAGE: &str = "message";
+/// The event of a message to one user.
+const DIRECT: &str = "direct";
 /// What stands for the bytes of a message.
 const PLACEHOLDER: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -34,7 +37,14 @@ pub(super) fn is_reserved(name: &str) -> bool {
 fn is_ours(name: &str) -> bool {
     matches!(
         name,
-        "connected" | "direct" | "error" | "gap" | "presence" | "token_expiring" | "unsubscribed"
+        "connected"
+            | "direct"
+            | "error"
+            | "gap"
+            | "presence"
+            | "subscribed"
+            | "token_expiring"
+            | "unsubscribed"
     )
 }
 
@@ -53,9 +63,14 @@ pub(super) fn open(greeting: &Greeting) -> String {
 /// A live message, where its room is seen without the first `prefix` bytes of its name.
 pub(super) fn message(message: &Message, prefix: usize, out: &mut dyn FrameSink) {
     let (namespace, room) = seen(message.room.as_str(), prefix);
-    let own = |event: &&str| !is_reserved(event) && !is_ours(event);
-    let event = message.event.as_deref().filter(own).unwrap_or(MESSAGE);
+    let event = own_event(message).unwrap_or(MESSAGE);
     content(event, message, &namespace, Some(room), out);
+}
+
+/// The name that a message gives itself, if it may go by it.
+fn own_event(message: &Message) -> Option<&str> {
+    let event = message.event.as_deref();
+    event.filter(|event| !is_reserved(event) && !is_ours(event))
 }
 
 /// The namespace that a room is seen in, and what it is called there.
@@ -86,11 +101,7 @@ fn content(
     text.push('[');
     push_string(&mut text, event);
     text.push(',');
-    match &message.data {
-        Payload::Json(json) => text.push_str(json),
-        Payload::Text(data) => push_string(&mut text, data),
-        Payload::Binary(_) => text.push_str(PLACEHOLDER),
-    }
+    argument(&message.data, &mut text);
     text.push(',');
     let mut about = Object::behind(text);
     if let Some(room) = room {
@@ -136,9 +147,21 @@ pub(super) fn reply(
         Reply::Ack { id, body } => ack(*id, body, dialogue, out),
         Reply::Error(refusal) => error(refusal, dialogue, out),
         Reply::Direct(message) => {
+            // What comes from a service goes by its own name; what comes from anybody else says that it is no message of
+            // a room.
+            let event = match message.from {
+                None => own_event(message).unwrap_or(DIRECT),
+                Some(_) => DIRECT,
+            };
             if let Some(main) = dialogue.main() {
-                content("direct", message, main, None, out);
+                content(event, message, main, None, out);
             }
+        }
+        Reply::Subscribed { room, position } => {
+            let (namespace, room) = seen(room.as_str(), prefix);
+            event("subscribed", &namespace, out, |object| {
+                joined_fields(object, room, *position);
+            });
         }
         Reply::Presence { room, change } => {
             let (namespace, room) = seen(room.as_str(), prefix);
@@ -200,6 +223,9 @@ fn ack(
                 });
             }
         }
+        PacketAnswer::Ack(id) if let AckBody::Answered(data) = body => {
+            answered(dialogue.name(*namespace), *id, *data, out);
+        }
         PacketAnswer::Ack(id) => {
             array(
                 "3",
@@ -213,6 +239,36 @@ fn ack(
             );
         }
         PacketAnswer::None => {}
+    }
+}
+
+/// The handler's answer: the acknowledgement's only argument, or none.
+fn answered(namespace: &str, id: u64, data: Option<&Payload>, out: &mut dyn FrameSink) {
+    let bytes = match data {
+        Some(Payload::Binary(bytes)) => Some(bytes),
+        _ => None,
+    };
+    let mut text = String::with_capacity(32 + data.map_or(0, Payload::len));
+    let digit = if bytes.is_some() { "61-" } else { "3" };
+    begin(digit, namespace, Some(id), &mut text);
+    text.push('[');
+    match data {
+        None => {}
+        Some(data) => argument(data, &mut text),
+    }
+    text.push(']');
+    out.text(text.as_bytes());
+    if let Some(bytes) = bytes {
+        out.binary(bytes);
+    }
+}
+
+/// Data as an argument; bytes follow in a frame of their own.
+fn argument(data: &Payload, text: &mut String) {
+    match data {
+        Payload::Json(json) => text.push_str(json),
+        Payload::Text(data) => push_string(text, data),
+        Payload::Binary(_) => text.push_str(PLACEHOLDER),
     }
 }
 

@@ -10,14 +10,13 @@ use serde_json::value::RawValue;
 use super::encode::is_reserved;
 use crate::message::Payload;
 use crate::names::RoomName;
-use crate::protocol::json::decode::{MAX_DEPTH, command_of, depth};
+use crate::protocol::json::decode::command_of;
 use crate::protocol::json::fields::{Fields, Parsed, Problem, parse};
-use crate::protocol::{Command, ErrorCode};
+use crate::protocol::json::{MAX_DEPTH, MAX_NAME, depth};
+use crate::protocol::{Command, ErrorCode, Question};
 
 /// Arguments of one event at most.
 const MOST_ARGUMENTS: usize = 16;
-/// Longest name of an event, in bytes: that of a message's `event`.
-const MOST_NAME: usize = 64;
 
 /// An event, its arguments as JSON text.
 pub(super) struct Event<'a> {
@@ -82,7 +81,7 @@ pub(super) fn command(
     attachments: Vec<Box<[u8]>>,
     prefix: String,
 ) -> Parsed<Command> {
-    if event.name.is_empty() || event.name.len() > MOST_NAME {
+    if event.name.is_empty() || event.name.len() > MAX_NAME {
         return Err(Problem::new("an event's name has 1 to 64 bytes"));
     }
     if event.too_many || event.arguments.len() > MOST_ARGUMENTS {
@@ -96,7 +95,7 @@ pub(super) fn command(
         "refresh" => ("refresh", Lead::Token),
         "message" => ("publish", Lead::None),
         "send" => ("send", Lead::None),
-        _ => return handled(event),
+        _ => return handled(event, attachments),
     };
     let fields = options(&event.arguments, lead)?;
     let bytes = match attachments.is_empty() {
@@ -153,11 +152,20 @@ fn options<'a>(arguments: &[&'a RawValue], lead: Lead) -> Parsed<Fields<'a>> {
     }
 }
 
-const NOT_DATA: &str = "bytes can only be the whole `data` of a message";
+const NOT_DATA: &str =
+    "bytes can only be the whole `data` of a message, or an event's only argument";
 
 /// The bytes of a message, whose `data` stands for them. In other places, or as a part of `data`, they would have to
 /// become something else for clients of other protocols.
 fn data_of(fields: &Fields<'_>, attachments: Vec<Box<[u8]>>) -> Parsed<Box<[u8]>> {
+    match (fields.data, fields.encoding) {
+        (Some(data), None) => stood_for(data, attachments),
+        _ => Err(Problem::new(NOT_DATA)),
+    }
+}
+
+/// The only bytes of a packet, for which this value stands.
+fn stood_for(value: &RawValue, attachments: Vec<Box<[u8]>>) -> Parsed<Box<[u8]>> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Placeholder {
@@ -165,28 +173,40 @@ fn data_of(fields: &Fields<'_>, attachments: Vec<Box<[u8]>>) -> Parsed<Box<[u8]>
         placeholder: bool,
         num: u64,
     }
-    let placeholder = (fields.data)
-        .filter(|data| data.get().starts_with('{'))
-        .and_then(|data| serde_json::from_str::<Placeholder>(data.get()).ok());
+    let placeholder = Some(value.get())
+        .filter(|value| value.starts_with('{'))
+        .and_then(|value| serde_json::from_str::<Placeholder>(value).ok());
     let stands =
         placeholder.is_some_and(|placeholder| placeholder.placeholder && placeholder.num == 0);
     let mut attachments = attachments.into_iter();
     match (attachments.next(), attachments.next()) {
-        (Some(bytes), None) if stands && fields.encoding.is_none() => Ok(bytes),
+        (Some(bytes), None) if stands => Ok(bytes),
         _ => Err(Problem::new(NOT_DATA)),
     }
 }
 
-/// An event that the channel's handler answers.
-fn handled(event: &Event<'_>) -> Parsed<Command> {
-    match event
-        .arguments
-        .iter()
-        .any(|argument| depth(argument.get()) > MAX_DEPTH)
-    {
-        true => Err(Problem::new("an argument is nested deeper than 64")),
-        false => Ok(Command::Request),
+/// An event that the channel's handler answers. Its data is the argument; `null` where there is none, and an array where
+/// there are several.
+fn handled(event: &Event<'_>, attachments: Vec<Box<[u8]>>) -> Parsed<Command> {
+    let arguments = &event.arguments;
+    if (arguments.iter()).any(|argument| depth(argument.get()) > MAX_DEPTH) {
+        return Err(Problem::new("an argument is nested deeper than 64"));
     }
+    let data = match (attachments.is_empty(), arguments.as_slice()) {
+        (false, [argument]) => Payload::Binary(stood_for(argument, attachments)?),
+        (false, _) => return Err(Problem::new(NOT_DATA)),
+        (true, []) => Payload::Json("null".into()),
+        (true, [argument]) => Payload::Json(argument.get().into()),
+        (true, several) => {
+            let several: Vec<&str> = several.iter().map(|argument| argument.get()).collect();
+            Payload::Json(format!("[{}]", several.join(",")).into())
+        }
+    };
+    Ok(Command::Request(Question {
+        event: event.name.as_ref().into(),
+        data,
+        caller: None,
+    }))
 }
 
 /// Gives the room of a request its full name.

@@ -58,6 +58,7 @@ fn greeting() -> Greeting {
         messages_per_second: 50,
         message_burst: 100,
         rooms_per_connection: 10,
+        data: None,
     }
 }
 

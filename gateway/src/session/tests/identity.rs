@@ -39,7 +39,7 @@ fn after_any_other_request_it_is_too_late_for_connect() {
             room: room("r"),
             after: None,
         },
-        Command::Request,
+        question(1),
         refresh("t"),
     ] {
         let mut scene = Scene::new(open(""));
@@ -234,7 +234,7 @@ fn every_request_keeps_its_id() {
             panic!()
         };
         assert_eq!(got, expected);
-        for command in [connect(), refresh("t"), Command::Request] {
+        for command in [connect(), refresh("t"), question(1)] {
             assert_eq!(refusal(scene.request(id, command)).id, expected);
         }
     }

@@ -24,8 +24,8 @@ fn publish_send_and_request_share_one_rate() {
     hub(scene.ask(publish("r")));
     hub(scene.ask(publish("r")));
     hub(scene.ask(send("u")));
-    assert_eq!(code(scene.ask(Command::Request)), ErrorCode::NoHandler);
-    for command in [publish("r"), send("u"), Command::Request] {
+    assert_eq!(code(scene.ask(question(1))), ErrorCode::NoHandler);
+    for command in [publish("r"), send("u"), question(1)] {
         assert_eq!(limited(scene.ask(command)), 100);
     }
     scene.now_ms = 100;
@@ -154,7 +154,7 @@ fn whatever_is_refused_wears_patience_out() {
         (publish("no"), ErrorCode::Forbidden),
         (too_large, ErrorCode::MessageTooLarge),
         (subscribe("no"), ErrorCode::Forbidden),
-        (Command::Request, ErrorCode::NoHandler),
+        (question(1), ErrorCode::NoHandler),
         (refresh("t"), ErrorCode::Unauthenticated),
         (with_token(), ErrorCode::InvalidToken),
     ] {

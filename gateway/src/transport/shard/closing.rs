@@ -55,15 +55,13 @@ impl Shard {
         let Some(connection) = self.connections.get(slot as usize) else {
             return;
         };
-        if !matches!(
-            connection.state,
-            State::Open | State::Awaiting { .. } | State::Detaching { .. }
-        ) {
+        if !connection.listens() && !matches!(connection.state, State::Detaching { .. }) {
             return;
         }
         // The trace of one that the client has closed has told of that.
         let told = matches!(connection.state, State::Detaching { .. });
         self.log_close(slot, code, reason, error);
+        self.tell_handler_of_end(slot, code, reason);
         if let Some(connection) = self.connections.get_mut(slot as usize)
             && !told
         {
@@ -134,12 +132,16 @@ impl Shard {
             return;
         };
         match connection.state {
-            State::Open | State::Awaiting { .. } => {
+            State::Open | State::Awaiting { .. } | State::Deciding { .. } => {
                 connection.state = State::Detaching {
                     told: false,
                     rooms: 0,
                     until,
                     code: code.unwrap_or(0),
+                };
+                self.tell_handler_of_end(slot, code.unwrap_or(1005), "client");
+                let Some(connection) = self.connections.get_mut(slot as usize) else {
+                    return;
                 };
                 let connection_id = connection.session.connection();
                 tracing::debug!(%connection_id, trace_id = connection.trace_id(), code, "connection closed by the client");
@@ -160,6 +162,7 @@ impl Shard {
 
     /// The socket has ended, or must.
     pub(super) fn gone(&mut self, slot: u32) {
+        self.tell_handler_of_end(slot, 1006, "lost");
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
@@ -183,7 +186,9 @@ impl Shard {
         }
         let session = &connection.session;
         let rooms: Vec<RoomName> = session.rooms.keys().cloned().collect();
-        let (connection, user) = (session.connection(), session.user().cloned());
+        // While the handler decides, the hub does not know it by its user.
+        let user = session.user().filter(|_| connection.parked.is_none());
+        let (connection, user) = (session.connection(), user.cloned());
         if !notify {
             for room in &rooms {
                 self.remove_member(slot, room);

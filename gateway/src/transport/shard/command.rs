@@ -14,6 +14,7 @@ use super::handle::{NewConnection, Peers};
 use super::thinning::Thinning;
 use super::wire::{Input, NewWire, Pipe};
 use crate::config::Channel;
+use crate::handler::Handled;
 use crate::hub::Delivery;
 use crate::internal::top::Slow;
 
@@ -35,6 +36,8 @@ pub enum Command {
     Messages(Arc<Batch>),
     /// Something else of the hub.
     Deliver(Delivery),
+    /// What the channel's handler says.
+    Handled(Box<Handled>),
     /// A new configuration. Who holds the other end waits until all senders are gone.
     Configure(Arc<Channel>, Sender<Infallible>),
     /// Users were revoked.
@@ -54,6 +57,7 @@ impl Command {
             Self::Messages(batch) => batch.weight(),
             Self::Deliver(delivery) => delivery.weight(),
             Self::Wire(_, input) => input.len(),
+            Self::Handled(handled) => handled.weight(),
             Self::Listen(..)
             | Self::Resume
             | Self::Arrive(..)

@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 
 use super::backlog::{Backlog, Chunk, QueueMemory};
 use super::encoding::Encoding;
+use super::parking::{Known, Parked};
 use super::wire::Plug;
 use crate::config::Heartbeat;
 use crate::protocol::Memory;
@@ -46,6 +47,10 @@ pub struct Connection {
     pub receiving_since: Option<std::num::NonZeroU32>,
     /// Ticks at which its token's end is announced, and comes.
     pub expiring: Option<(u32, u32)>,
+    /// What waits for the handler's word on whether it may connect; there in [`State::Deciding`] alone.
+    pub parked: Option<Box<Parked>>,
+    /// As whom the handler knows it, or would.
+    pub known: Known,
     /// Ticks at which a gateway that drains, or has more than its part, says `goaway`, and closes.
     pub moving: Option<(u32, u32)>,
 }
@@ -110,6 +115,11 @@ pub enum State {
         /// When it ends in any case.
         until: u32,
     },
+    /// The handler was asked whether it may connect.
+    Deciding {
+        /// Whether it is in already, as somebody else.
+        greeted: bool,
+    },
     /// Open.
     Open,
     /// The client has closed; what it had asked for before is still on its way. Until this tick.
@@ -170,7 +180,18 @@ impl Connection {
 
     /// Whether frames are still sent to it.
     pub fn receives(&self) -> bool {
-        matches!(self.state, State::Open | State::Detaching { .. })
+        matches!(
+            self.state,
+            State::Open | State::Detaching { .. } | State::Deciding { greeted: true }
+        )
+    }
+
+    /// Whether what the client sends is looked at.
+    pub fn listens(&self) -> bool {
+        matches!(
+            self.state,
+            State::Open | State::Awaiting { .. } | State::Deciding { .. }
+        )
     }
 
     /// Writes frames, or lets them wait. Gives the bytes that the client's link took.

@@ -11,9 +11,10 @@ use crate::protocol::Memory;
 impl Shard {
     /// Begins what the protocol has beyond single frames. Who the client is it says in one of them.
     pub(super) fn begin_dialogue(&mut self, slot: u32) {
-        let (Some(greeting), Some(connection)) =
-            (self.greeting(slot), self.connections.get_mut(slot as usize))
-        else {
+        let (Some(greeting), Some(connection)) = (
+            self.greeting(slot, None),
+            self.connections.get_mut(slot as usize),
+        ) else {
             return;
         };
         let encoding = connection.encoding;

@@ -143,6 +143,7 @@ impl Shard {
             Command::Resume => self.resume_accepting(),
             Command::Arrive(socket, caller) => self.take_over(socket, caller),
             Command::Deliver(delivery) => self.deliver(delivery),
+            Command::Handled(handled) => self.handled(*handled),
             Command::Adopt(connection) => self.adopt(*connection),
             Command::Plug(wire) => self.plug_in(*wire),
             Command::Wire(pipe, input) => self.heed(&pipe, input),

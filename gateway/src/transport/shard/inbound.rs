@@ -11,6 +11,7 @@ use super::connection::{Connection, Kept, Link, State};
 use super::encoding::{Encoding, Framing};
 use super::expiry::expiring;
 use super::handle::{NewConnection, Opening};
+use super::parking::{Known, Then};
 use super::state::Shard;
 use super::wheel::ticks;
 use crate::hub::{Command, CommandKind};
@@ -20,7 +21,6 @@ use crate::protocol::{
 };
 use crate::session::{EmptyFrame, Outcome, Session, Surroundings};
 use crate::traces::{self, ConnectionTrace};
-use crate::transport::Role;
 use crate::transport::websocket::frame::{self, Opcode};
 use crate::transport::websocket::reader::{Event, ReadContext, ReadError, Reader};
 
@@ -95,12 +95,9 @@ impl Shard {
         self.open_out(slot);
         self.out.extend_from_slice(response);
         self.begin_dialogue(slot);
-        let connection = &self.connections[slot as usize];
-        // A visitor is nobody's connection: neither is it greeted, nor is the hub told.
-        if connection.state == State::Open && connection.role() == Role::Client {
-            self.identified(slot);
-        }
-        if let Some(request) = first {
+        if self.connections[slot as usize].state == State::Open {
+            self.knock(slot, Then::Open(first));
+        } else if let Some(request) = first {
             self.request(slot, request);
         }
         slot
@@ -151,6 +148,8 @@ impl Shard {
             looked_at: 0,
             receiving_since: None,
             expiring,
+            parked: None,
+            known: Known::Nobody,
             moving: None,
         }
     }
@@ -164,6 +163,10 @@ impl Shard {
                 drained = true;
                 break;
             };
+            if connection.is_held_up() {
+                drained = true; // the rest is read when the handler has decided
+                break;
+            }
             let Link::Socket { socket, .. } = &mut connection.link else {
                 drained = true; // it has the slot of a socket that was told of
                 break;
@@ -240,10 +243,19 @@ impl Shard {
             self.closed_by_client(slot, code);
             return ControlFlow::Break(());
         }
-        if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
+        if !connection.listens() {
             return ControlFlow::Continue(());
         }
         let is_message = matches!(event, Event::Text(_) | Event::Binary(_));
+        if let Some(frame) = frame_of(&event)
+            && connection.parked.is_some()
+        {
+            connection.receiving_since = None;
+            return match self.park(slot, frame) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            };
+        }
         match event {
             Event::Text(text) => self.frame(slot, Frame::Text(text), text.len()),
             Event::Binary(bytes) => self.frame(slot, Frame::Binary(bytes), bytes.len()),
@@ -270,9 +282,9 @@ impl Shard {
             // does not: pings would keep a message unfinished for ever.
             connection.receiving_since = None;
         }
-        match connection.state {
-            State::Open | State::Awaiting { .. } => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
+        match connection.listens() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
     }
 
@@ -374,7 +386,7 @@ impl Shard {
     }
 
     /// Lets the session decide on a request that no frame carried.
-    fn request(&mut self, slot: u32, request: Request) {
+    pub(super) fn request(&mut self, slot: u32, request: Request) {
         let around = Surroundings {
             channel: &self.channel,
             tokens: &self.tokens,
@@ -400,6 +412,7 @@ impl Shard {
                 }
                 self.ask_hub(slot, id, kind);
             }
+            Outcome::Handler(id, question) => self.ask_handler(slot, id, question),
             Outcome::Done(id) => self.ack(slot, id.as_ref(), AckBody::Done),
             Outcome::Refreshed(id) => {
                 self.ack(slot, id.as_ref(), AckBody::Done);
@@ -408,19 +421,7 @@ impl Shard {
             }
             Outcome::Identified(id) => {
                 self.token_taken(slot);
-                let Some(connection) = self.connections.get_mut(slot as usize) else {
-                    return;
-                };
-                if matches!(connection.state, State::Awaiting { .. }) {
-                    connection.state = State::Open;
-                    self.identified(slot);
-                } else {
-                    self.enter_user(slot); // it was greeted as an anonymous one
-                }
-                let Some(greeting) = self.greeting(slot) else {
-                    return;
-                };
-                self.ack(slot, id.as_ref(), AckBody::Connected(&greeting));
+                self.knock(slot, Then::Connect(id));
             }
             Outcome::Pong(id) => self.reply(slot, &Reply::Pong { id: id.as_ref() }),
             Outcome::Refused(refusal) => {
@@ -451,5 +452,14 @@ impl Shard {
         };
         let from = self.address(slot, connection.generation);
         self.outbox.push(Command { from, id, kind });
+    }
+}
+
+/// The message that an event is, if it is one.
+fn frame_of<'a>(event: &Event<'a>) -> Option<Frame<'a>> {
+    match *event {
+        Event::Text(text) => Some(Frame::Text(text)),
+        Event::Binary(bytes) => Some(Frame::Binary(bytes)),
+        _ => None,
     }
 }

@@ -8,6 +8,7 @@ use super::rooms::Item;
 use super::state::Shard;
 use crate::broker::GapReason;
 use crate::hub::{Address, Answer, CommandKind, Delivery};
+use crate::message::Payload;
 use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::{
     AckBody, ErrorCode, Greeting, Memory, PresenceChange, Refusal, Reply, RequestId, Subscribed,
@@ -173,6 +174,12 @@ impl Shard {
         if let Some(trace) = &mut connection.trace {
             trace.subscribed(room, outcome);
         }
+        let membership = connection.session.rooms.get_mut(room);
+        if membership.is_some_and(|membership| std::mem::take(&mut membership.untold)) {
+            let position = outcome.position.as_ref();
+            let position = position.map(|(epoch, offset)| (epoch, *offset));
+            self.reply(slot, &Reply::Subscribed { room, position });
+        }
         self.ack(slot, id.as_ref(), AckBody::Subscribed(outcome));
     }
 
@@ -235,8 +242,8 @@ impl Shard {
     }
 
     /// Tells a session who it is, and the hub that it is there.
-    pub(super) fn identified(&mut self, slot: u32) {
-        let Some(greeting) = self.greeting(slot) else {
+    pub(super) fn identified(&mut self, slot: u32, data: Option<&Payload>) {
+        let Some(greeting) = self.greeting(slot, data) else {
             return;
         };
         match greeting.user_id {
@@ -263,7 +270,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn greeting(&self, slot: u32) -> Option<Greeting> {
+    pub(super) fn greeting(&self, slot: u32, data: Option<&Payload>) -> Option<Greeting> {
         let session = &self.connections.get(slot as usize)?.session;
         let (limits, heartbeat) = (&self.channel.limits, self.channel.heartbeat);
         Some(Greeting {
@@ -277,6 +284,7 @@ impl Shard {
             messages_per_second: limits.messages_per_second,
             message_burst: limits.message_burst,
             rooms_per_connection: limits.rooms_per_connection,
+            data: data.cloned(),
         })
     }
 
@@ -306,8 +314,7 @@ impl Shard {
             return;
         };
         // A refusal is the only reply before there is an identity.
-        let refused =
-            matches!(reply, Reply::Error(_)) && matches!(connection.state, State::Awaiting { .. });
+        let refused = matches!(reply, Reply::Error(_)) && connection.listens();
         if !connection.receives() && !refused {
             return;
         }

@@ -22,6 +22,7 @@ use super::rooms::Rooms;
 use super::wheel::{Entry, Wheel};
 use crate::auth::Tokens;
 use crate::config::Channel;
+use crate::handler;
 use crate::hub::{self, Address, HubHandle};
 use crate::metrics::ShardMetrics;
 use crate::transport::websocket::deflate::{Deflater, Inflater};
@@ -29,7 +30,7 @@ use crate::transport::websocket::deflate::{Deflater, Inflater};
 /// The waker's token; connections have their slot.
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// Bytes read from one socket at once.
-const SCRATCH: usize = 64 * 1024;
+pub(super) const SCRATCH: usize = 64 * 1024;
 
 /// One event loop and the connections that it owns.
 pub struct Shard {
@@ -38,6 +39,8 @@ pub struct Shard {
     pub(super) channel: Arc<Channel>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) hub: HubHandle,
+    /// The way to the channel's handler.
+    pub(super) handler: Option<handler::Handle>,
     pub(super) memory: Arc<QueueMemory>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) poll: Poll,
@@ -129,6 +132,7 @@ impl Shard {
             channel,
             tokens,
             hub,
+            handler: None,
             memory,
             metrics,
             poll,
@@ -165,6 +169,13 @@ impl Shard {
             close_lines: CloseLines::new(),
         };
         Ok((shard, handle))
+    }
+
+    /// The same with a way to the channel's handler, where it has one.
+    #[must_use]
+    pub fn with_handler(mut self, handler: handler::Handle) -> Self {
+        self.handler = Some(handler);
+        self
     }
 
     /// Where a connection lives.

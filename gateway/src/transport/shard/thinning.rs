@@ -45,9 +45,13 @@ impl Shard {
         let (mut staying, mut planned, mut told) = (Vec::new(), Vec::new(), 0);
         for (slot, connection) in &self.connections {
             match (connection.state, connection.moving) {
-                (State::Open | State::Awaiting { .. }, None) => staying.push(slot as u32),
-                (State::Open | State::Awaiting { .. }, Some((SAID, _))) => told += 1,
-                (State::Open | State::Awaiting { .. }, Some(_)) => planned.push(slot as u32),
+                (State::Open | State::Awaiting { .. } | State::Deciding { .. }, moving) => {
+                    match moving {
+                        None => staying.push(slot as u32),
+                        Some((SAID, _)) => told += 1,
+                        Some(_) => planned.push(slot as u32),
+                    }
+                }
                 _ => {}
             }
         }

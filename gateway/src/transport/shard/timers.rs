@@ -56,7 +56,11 @@ impl Shard {
                 return self.close(slot, ErrorCode::ConnectTimeout);
             }
             State::Broken => return self.gone(slot),
-            State::Open | State::Awaiting { .. } => {
+            State::Open | State::Awaiting { .. } | State::Deciding { .. } => {
+                if connection.is_held_up() {
+                    // It may have said a lot: nobody listens.
+                    (connection.heard, connection.receiving_since) = (now, None);
+                }
                 // A wire is not pinged. Its owner shows that it is there by taking what lies ready.
                 let is_wire = match &mut connection.link {
                     Link::Socket { .. } => false,
@@ -241,7 +245,7 @@ fn next(connection: &Connection, heartbeat: Heartbeat) -> u32 {
     match connection.state {
         State::Closing { until, .. } | State::Detaching { until, .. } => until,
         State::Awaiting { until } => until.min(open()),
-        State::Open => open(),
+        State::Open | State::Deciding { .. } => open(),
         State::Broken => 0,
     }
 }

@@ -7,6 +7,7 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde_json::json;
 
+use crate::protocol::ErrorCode;
 use crate::transport::http::Refusal;
 
 /// A refusal.
@@ -38,6 +39,14 @@ impl Problem {
     /// One that the protocol has a code for.
     pub(super) fn of_code(code: &str, detail: impl Into<String>) -> Self {
         Self::new(status(code), code, detail)
+    }
+
+    /// How a session was closed before it has begun. The handler's no has words of its own for a reason.
+    pub(super) fn of_close(code: u16, reason: &str, detail: &'static str) -> Self {
+        match code == ErrorCode::Rejected.close_code() {
+            true => Self::of_code(ErrorCode::Rejected.as_str(), reason),
+            false => Self::of_code(reason, detail),
+        }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -106,7 +115,7 @@ fn status(code: &str) -> StatusCode {
         "unauthenticated" | "invalid_token" | "token_expired" | "revoked" => {
             StatusCode::UNAUTHORIZED
         }
-        "forbidden" => StatusCode::FORBIDDEN,
+        "forbidden" | "rejected" => StatusCode::FORBIDDEN,
         "message_too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         "rate_limited" => StatusCode::TOO_MANY_REQUESTS,
         "overloaded"
@@ -115,6 +124,8 @@ fn status(code: &str) -> StatusCode {
         | "keys_unavailable"
         | "broker_unauthorized"
         | "broker_denied"
+        | "handler_failed"
+        | "handler_timeout"
         | "replaced"
         | "slow_consumer" => StatusCode::SERVICE_UNAVAILABLE,
         "storage_full" | "storage_limit" | "no_storage" => StatusCode::INSUFFICIENT_STORAGE,
@@ -128,13 +139,13 @@ fn status(code: &str) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ErrorCode;
 
     #[test]
     fn who_is_not_to_blame_is_told_so() {
         for code in ErrorCode::ALL {
             let is_fault = status(code.as_str()).is_client_error();
-            if !code.blames_client() {
+            // The handler's no is as final as a rule's.
+            if !code.blames_client() && code != ErrorCode::Rejected {
                 assert!(!is_fault, "{}", code.as_str());
             }
         }

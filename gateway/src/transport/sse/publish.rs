@@ -224,11 +224,9 @@ async fn answer(wire: &mut Wire) -> Result<Response<Body>, Problem> {
                 }
             }
             Some(WireFrame::Binary(_)) => {}
-            Some(WireFrame::Close { reason, .. }) => {
-                return Err(Problem::of_code(
-                    &reason,
-                    "the session has ended before its answer",
-                ));
+            Some(WireFrame::Close { code, reason }) => {
+                let detail = "the session has ended before its answer";
+                return Err(Problem::of_close(code, &reason, detail));
             }
             None => return Err(unconfirmed()),
         }

@@ -6,15 +6,13 @@ use http::header::{self, HeaderMap, HeaderName};
 use super::cursor::Cursor;
 use super::problem::Problem;
 use crate::names::RoomName;
+use crate::protocol::json::MAX_NAME;
 use crate::transport::http::Policy;
 use crate::transport::websocket::handshake::{self, Page, Refused};
 use crate::transport::websocket::query::{decode, is_name};
 
 /// Most rooms of a stream, whatever `limits.roomsPerConnection` says: the cursor of more would not fit a request's headers.
 const MOST_ROOMS: usize = 512;
-
-/// Longest `event` and `message_id`, in bytes.
-const MAX_NAME: usize = 64;
 
 /// What stands in the query. `token` is a secret, so this type has no `Debug`.
 #[derive(Default)]

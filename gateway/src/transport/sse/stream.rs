@@ -76,8 +76,9 @@ impl Stream {
             }
         };
         let _ = timeout(ANSWERED_WITHIN, answers).await; // the rest is told in the stream
-        if let Some((_, reason)) = &self.closed {
-            return Err(Problem::of_code(reason, "the session has ended at once"));
+        if let Some((code, reason)) = &self.closed {
+            let detail = "the session has ended at once";
+            return Err(Problem::of_close(*code, reason, detail));
         }
         match self.rooms.refusal() {
             Some(lost) => Err(Problem::of_code(&lost.code, lost.message)),

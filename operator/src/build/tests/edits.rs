@@ -33,6 +33,7 @@ fn a_live_change_changes_the_config_map_alone() {
         json!({"telemetry": {"logLevel": "debug"}}),
         json!({"telemetry": {"samplingRatePerMillion": 7}}),
         json!({"console": "Enabled"}),
+        json!({"handler": {"url": "http://back-end", "events": ["request"]}}),
         json!({"transports": {"webSocket": {"compression": "PerMessage"}}}),
         json!({"authentication": {"anonymous": "Allow", "allowedOrigins": ["*"]}}),
     ] {

@@ -206,10 +206,14 @@ fn presence_pages_by_connection_id() {
 }
 
 #[test]
-fn requests_of_later_versions_are_understood() {
+fn request_refresh_and_ping_are_understood() {
     assert_eq!(
-        command(r#"{"type":"request","event":"price","data":{}}"#),
-        Command::Request
+        command(r#"{"type":"request","event":"price","data":{"a": 1}}"#),
+        Command::Request(Question {
+            event: "price".into(),
+            data: Payload::Json(r#"{"a": 1}"#.into()),
+            caller: None,
+        })
     );
     assert_eq!(
         command(r#"{"type":"refresh","token":"t"}"#),

@@ -61,12 +61,9 @@ pub fn ack(body: AckBody<'_>, schema: &str) -> Value {
         },
         schema,
     );
-    assert_eq!(frame["type"].take(), "ack");
-    assert_eq!(frame["id"].take(), 7);
-    frame
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
+    let fields = frame.as_object_mut().unwrap();
+    assert_eq!(fields.remove("type"), Some(json!("ack")));
+    assert_eq!(fields.remove("id"), Some(json!(7)));
     frame
 }
 
@@ -205,6 +202,7 @@ fn the_greeting_names_connection_session_and_limits() {
         messages_per_second: 20,
         message_burst: 40,
         rooms_per_connection: 128,
+        data: None,
     };
     let frame = reply(&Reply::Connected(&greeting), "ServerConnected");
     let limits = json!({"message_size": 65536, "messages_per_second": 20, "message_burst": 40, "rooms_per_connection": 128});
@@ -225,6 +223,33 @@ fn the_greeting_names_connection_session_and_limits() {
         ack(AckBody::Connected(&greeting), "ServerAckConnect"),
         expected
     );
+    greeting.data = Some(Payload::Binary([0].into()));
+    for frame in [
+        reply(&Reply::Connected(&greeting), "ServerConnected"),
+        ack(AckBody::Connected(&greeting), "ServerAckConnect"),
+    ] {
+        assert_eq!(
+            (&frame["data"], &frame["encoding"]),
+            (&json!("AA=="), &json!("base64"))
+        );
+    }
+}
+
+#[test]
+fn the_ack_of_a_request_has_what_the_handler_answered() {
+    let answered = |data| ack(AckBody::Answered(data), "ServerAckRequest");
+    assert_eq!(answered(None), json!({}));
+    let null = Payload::Json("null".into());
+    assert_eq!(answered(Some(&null)), json!({"data": null}));
+    let bytes = Payload::Binary([0].into());
+    let expected = json!({"data": "AA==", "encoding": "base64"});
+    assert_eq!(answered(Some(&bytes)), expected);
+    let refusal = Refusal {
+        reason: Some("out_of_stock".into()),
+        ..Refusal::new(None, ErrorCode::Rejected)
+    };
+    let frame = reply(&Reply::Error(&refusal), "ServerError");
+    assert_eq!(frame["reason"], "out_of_stock");
 }
 
 #[test]
@@ -280,6 +305,7 @@ fn an_error_has_code_and_message_and_what_else_is_known() {
         message: "\"wait\"\n".into(),
         retry_after_ms: Some(50),
         pointer: Some("/data/a\"b".into()),
+        reason: None,
     };
     assert_eq!(
         text(&Reply::Error(&refusal)),
@@ -320,7 +346,21 @@ fn the_rest_of_the_frames_have_their_fields() {
         let with = json!({"type": "gap", "room": "lobby", "reason": word, "epoch": epoch.as_str(), "offset": 40});
         assert_eq!(gap(Some((&epoch, Offset(40)))), with);
     }
-    for code in [ErrorCode::Forbidden, ErrorCode::CatchUpTimeout] {
+    let subscribed = |position| {
+        let room = &lobby;
+        reply(&Reply::Subscribed { room, position }, "ServerSubscribed")
+    };
+    let expected = json!({"type": "subscribed", "room": "lobby"});
+    assert_eq!(subscribed(None), expected);
+    let expected =
+        json!({"type": "subscribed", "room": "lobby", "epoch": epoch.as_str(), "offset": 40});
+    assert_eq!(subscribed(Some((&epoch, Offset(40)))), expected);
+    for code in [
+        ErrorCode::Forbidden,
+        ErrorCode::CatchUpTimeout,
+        ErrorCode::Rejected,
+        ErrorCode::TooManyRooms,
+    ] {
         let frame = reply(
             &Reply::Unsubscribed { room: &lobby, code },
             "ServerUnsubscribed",

@@ -34,8 +34,30 @@ fn the_bytes_of_a_message_are_its_data() {
 }
 
 #[test]
+fn bytes_for_the_handler_are_an_events_only_argument() {
+    let mut conversation = Conversation::within(&["/"]);
+    announce(
+        &mut conversation,
+        &format!(r#"451-["photo",{PLACEHOLDER}]"#),
+    );
+    let heard = conversation.hear(Frame::Binary(&[1, 2])).unwrap();
+    let Heard::Request(Request {
+        command: Command::Request(question),
+        ..
+    }) = heard
+    else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(&*question.event, "photo");
+    assert_eq!(question.data, Payload::Binary([1, 2].into()));
+}
+
+#[test]
 fn bytes_in_other_places_are_refused() {
     for (count, frame) in [
+        (1, format!(r#"451-7["photo",{PLACEHOLDER},1]"#)),
+        (1, format!(r#"451-7["photo",{{"a":{PLACEHOLDER}}}]"#)),
+        (1, r#"451-7["photo"]"#.into()),
         (1, publish(r#"{"file":{"_placeholder":true,"num":0}}"#)),
         (1, publish(r#"{"_placeholder":true,"num":1}"#)),
         (1, publish(r#"{"_placeholder":false,"num":0}"#)),

@@ -2,10 +2,18 @@
 
 use super::*;
 use crate::names::Epoch;
-use crate::protocol::{Content, HistoryRange, Since};
+use crate::protocol::{Content, HistoryRange, Question, Since};
 
 fn command(frame: &str) -> Command {
     Conversation::within(&["/"]).request(frame).command
+}
+
+fn question(event: &str, data: Payload) -> Command {
+    Command::Request(Question {
+        event: event.into(),
+        data,
+        caller: None,
+    })
 }
 
 fn content(data: &str) -> Content {
@@ -109,12 +117,13 @@ fn the_other_conventional_events_are_requests_too() {
 
 #[test]
 fn every_other_event_is_for_the_handler() {
-    for frame in [
-        r#"42["order"]"#,
-        r#"42["chat",{"text":"hi"}]"#,
-        r#"42["publish",1,2,3]"#,
+    for (frame, event, data) in [
+        (r#"42["order"]"#, "order", "null"),
+        (r#"42["chat",{"text":"hi"}]"#, "chat", r#"{"text":"hi"}"#),
+        (r#"42["list",[1, 2]]"#, "list", "[1, 2]"),
+        (r#"42["publish",1,"2",{}]"#, "publish", r#"[1,"2",{}]"#),
     ] {
-        assert_eq!(command(frame), Command::Request, "{frame}");
+        assert_eq!(command(frame), question(event, Payload::Json(data.into())));
     }
 }
 
@@ -189,7 +198,8 @@ fn faulty_arguments_are_answered_and_the_connection_goes_on() {
         assert_eq!(fault.id, Some(answered(PacketAnswer::Ack(7))), "{frame}");
     }
     let most = format!(r#"427["order"{}]"#, ",1".repeat(16));
-    assert_eq!(conversation.request(&most).command, Command::Request);
+    let command = conversation.request(&most).command;
+    assert!(matches!(command, Command::Request(_)), "{command:?}");
 }
 
 #[test]

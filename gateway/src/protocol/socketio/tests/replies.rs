@@ -71,6 +71,61 @@ fn an_acknowledgement_has_the_fields_of_the_ack() {
 }
 
 #[test]
+fn what_the_handler_answers_is_the_acknowledgements_argument() {
+    let mut conversation = Conversation::within(&["/"]);
+    let id = answered(PacketAnswer::Ack(12));
+    let mut written = |data: Option<Payload>| {
+        let (id, body) = (Some(&id), AckBody::Answered(data.as_ref()));
+        conversation.all(&Reply::Ack { id, body }, 0)
+    };
+    let text = |text: &str| vec![Written::Text(text.into())];
+    assert_eq!(written(None), text("4312[]"));
+    assert_eq!(
+        written(Some(Payload::Json("{\"n\": 1}".into()))),
+        text("4312[{\"n\": 1}]")
+    );
+    assert_eq!(
+        written(Some(Payload::Text("a\"".into()))),
+        text(r#"4312["a\""]"#)
+    );
+    let bytes = written(Some(Payload::Binary([1, 2].into())));
+    let head = Written::Text(r#"461-12[{"_placeholder":true,"num":0}]"#.into());
+    assert_eq!(bytes, [head, Written::Binary(vec![1, 2])]);
+}
+
+#[test]
+fn what_a_service_says_to_one_user_goes_by_its_own_name() {
+    let mut conversation = Conversation::within(&["/"]);
+    let mut direct = message(Payload::Json("1".into()));
+    direct.from = None;
+    for (event, name) in [
+        (Some("greet"), "greet"),
+        (Some("error"), "direct"),
+        (Some("disconnect"), "direct"),
+        (None, "direct"),
+    ] {
+        direct.event = event.map(Into::into);
+        let packet = conversation.written(&Reply::Direct(&direct), 0);
+        assert_eq!(json(&packet, "42")[0], name);
+    }
+}
+
+#[test]
+fn a_room_that_the_handler_has_chosen_is_seen_in_the_namespace_that_says_the_most_of_it() {
+    let mut conversation = Conversation::within(&["/", "/chat"]);
+    let dialogue = conversation.memory.dialogue.as_ref().unwrap();
+    assert_eq!(dialogue.sees(&room("chat/lobby")), 5);
+    assert_eq!(dialogue.sees(&room("chatter")), 0);
+    let room = &room("chat/lobby");
+    let position = None;
+    let packet = conversation.written(&Reply::Subscribed { room, position }, 5);
+    assert_eq!(
+        json(&packet, "42/chat,"),
+        json!(["subscribed", {"room": "lobby"}])
+    );
+}
+
+#[test]
 fn who_asked_for_no_acknowledgement_gets_none() {
     let mut conversation = Conversation::within(&["/"]);
     for id in [Some(answered(PacketAnswer::None)), None] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::backlog::Chunk;
-use super::super::connection::{Link, State};
+use super::super::connection::Link;
 use super::super::handle::Opening;
 use super::super::state::Shard;
 use super::owner::Input;
@@ -104,7 +104,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if !matches!(connection.state, State::Open | State::Awaiting { .. }) {
+        if !connection.listens() {
             return;
         }
         self.metrics.bytes_in.add(length as u64);
@@ -114,6 +114,10 @@ impl Shard {
         if length > self.channel.limits.frame_size() {
             return self.close_with(slot, 1009, "message too big", None);
         }
+        if self.connections[slot as usize].parked.is_some() {
+            self.park(slot, frame);
+            return;
+        }
         self.frame(slot, frame, length);
     }
 
@@ -122,7 +126,11 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
         };
-        if matches!(connection.state, State::Open | State::Awaiting { .. }) {
+        if connection.listens() {
+            self.tell_handler_of_end(slot, 1005, "client");
+            let Some(connection) = self.connections.get_mut(slot as usize) else {
+                return;
+            };
             let connection_id = connection.session.connection();
             tracing::debug!(%connection_id, trace_id = connection.trace_id(), "connection closed by the client");
             traces::closed(connection, 1005, End::Client);

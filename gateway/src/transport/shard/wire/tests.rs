@@ -10,6 +10,7 @@ use super::{Ended, Wire, WireFrame};
 use crate::broker::nats::Settings;
 use crate::broker::nats::health::Health;
 use crate::config::Channel;
+use crate::handler;
 use crate::protocol::{self, Handshake};
 use crate::runtime::Gateway;
 use crate::transport::address::addresses::Seat;
@@ -37,7 +38,14 @@ fn gateway(more: &str) -> Gateway {
         secrets: None,
         create_stream: false,
     };
-    Gateway::start(channel, &Arc::default(), "tests".into(), 2, nats, health).unwrap()
+    let names = handler::Names {
+        namespace: "tests".into(),
+        channel: "tests".into(),
+        gateway: "tests".into(),
+    };
+    let handler = handler::Handle::new(names, None, tokio::runtime::Handle::current());
+    let name = "tests".into();
+    Gateway::start(channel, &Arc::default(), name, 2, nats, health, handler).unwrap()
 }
 
 fn opening(protocol: &str) -> Opening {
