@@ -184,6 +184,8 @@ export interface ClientEvents {
   /** The gateway is leaving; the client connects elsewhere and then leaves it. */
   moving: { gateway: string; withinMs: number };
   direct: DirectMessage;
+  /** The channel's handler has put this connection in a room; subscribe to it to hear it, now and after a reconnect. */
+  subscribed: { room: string };
   tokenexpiring: { withinMs: number };
   error: LinnetError;
 }

@@ -1216,6 +1216,11 @@ class Core {
   }
 
   #frame(link, frame) {
+    // It is no message of the room, and the application may not know of the room yet.
+    if (frame.type === 'subscribed') {
+      if (link === this.#link) this.#emit('subscribed', { room: frame.room });
+      return;
+    }
     if (frame.room !== undefined) return this.subscriptions.get(frame.room)?.frame(link, frame);
     if (link !== this.#link && link !== this.#leaving) return;
     if (frame.type === 'direct') this.#emit('direct', fromWire(frame));

@@ -240,6 +240,30 @@ test('a busy connection is not pinged', async (t) => {
   assert.deepEqual(peer.unread, []);
 });
 
+test('a room that the handler chose is told of, and is no message of the room', async (t) => {
+  const { server, linnet } = await setup(t);
+  const room = linnet.room('news');
+  const [told, first] = [next(linnet, 'subscribed'), next(room, 'message')];
+  room.subscribe();
+  const peer = await server.accept();
+  peer.ack(await peer.expect('subscribe', { room: 'news' }));
+  peer.send({ type: 'subscribed', room: 'news' }, { type: 'message', room: 'news', data: 1, timestamp: 1 });
+  assert.deepEqual(await told, { room: 'news' });
+  assert.equal((await first).data, 1);
+});
+
+test('the words of an application that refuses or disconnects are no code', async (t) => {
+  for (const [closeCode, code] of [[4007, 'disconnected'], [4013, 'rejected']]) {
+    const { server, linnet } = await setup(t);
+    linnet.connect().catch(() => {});
+    const peer = await server.accept();
+    await next(linnet, 'connected');
+    const failed = next(linnet, 'error');
+    peer.close(closeCode, 'not today');
+    assert.equal((await failed).code, code);
+  }
+});
+
 test('a server that never greets is given up', async (t) => {
   const { server, clock, linnet } = await setup(t);
   linnet.connect();

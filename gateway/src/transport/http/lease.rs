@@ -1,8 +1,10 @@
 //! How long a connection may speak HTTP, and whose slot it has meanwhile.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
@@ -20,14 +22,16 @@ pub(in crate::transport) struct Lease {
     slot: Mutex<Option<Slot>>,
     stream: OnceLock<Over>,
     begun: Notify,
+    socket: Weak<TcpStream>,
 }
 
 impl Lease {
-    pub(super) fn new(slot: Slot) -> Self {
+    pub(super) fn new(slot: Slot, socket: Weak<TcpStream>) -> Self {
         Self {
             slot: Mutex::new(Some(slot)),
             stream: OnceLock::new(),
             begun: Notify::new(),
+            socket,
         }
     }
 
@@ -47,8 +51,21 @@ impl Lease {
     pub(super) async fn run_out(&self) {
         let begun = timeout(HTTP_WITHIN, self.begun.notified()).await;
         if let (Ok(()), Some(over)) = (begun, self.stream.get()) {
-            over.wait().await;
-            sleep(LAST_WORDS).await;
+            tokio::select! {
+                () = over.wait() => sleep(LAST_WORDS).await,
+                () = self.left() => {}
+            }
+        }
+    }
+
+    /// Returns when the client has closed its end. HTTP does not look while an answer goes out, for clients that have said all
+    /// and wait for it; but a stream has no end to wait for.
+    async fn left(&self) {
+        if let Some(socket) = self.socket.upgrade()
+            && let Ok(ready) = socket.ready(Interest::READABLE).await
+            && !ready.is_read_closed()
+        {
+            std::future::pending().await // it has sent more, which nobody reads
         }
     }
 }

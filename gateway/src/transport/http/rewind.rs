@@ -1,9 +1,12 @@
 //! A socket whose first bytes were read already.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -12,19 +15,27 @@ use tokio::net::TcpStream;
 pub(super) struct Rewind {
     heard: Vec<u8>,
     at: usize,
-    stream: TcpStream,
+    /// Shared with who watches whether the client is there.
+    stream: Arc<TcpStream>,
 }
 
 impl Rewind {
     pub(super) fn new(stream: TcpStream, heard: Vec<u8>) -> Self {
         let at = 0;
+        let stream = Arc::new(stream);
         Self { heard, at, stream }
     }
 
-    /// The bare socket, and what was heard and not read: HTTP reads on only while it wants more.
-    pub(super) fn into_parts(mut self) -> (TcpStream, Vec<u8>) {
+    /// The socket, to watch it.
+    pub(super) fn watched(&self) -> Weak<TcpStream> {
+        Arc::downgrade(&self.stream)
+    }
+
+    /// The bare socket, unless somebody watches it still, and what was heard and not read: HTTP reads on only while it
+    /// wants more.
+    pub(super) fn into_parts(mut self) -> (Option<TcpStream>, Vec<u8>) {
         self.heard.drain(..self.at);
-        (self.stream, self.heard)
+        (Arc::into_inner(self.stream), self.heard)
     }
 }
 
@@ -36,7 +47,17 @@ impl AsyncRead for Rewind {
     ) -> Poll<io::Result<()>> {
         let rest = &self.heard[self.at..];
         if rest.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, out);
+            loop {
+                ready!(self.stream.poll_read_ready(cx))?;
+                match self.stream.try_read(out.initialize_unfilled()) {
+                    Ok(count) => {
+                        out.advance(count);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
         }
         let count = rest.len().min(out.remaining());
         out.put_slice(&rest[..count]);
@@ -50,18 +71,24 @@ impl AsyncRead for Rewind {
 
 impl AsyncWrite for Rewind {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match self.stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // a socket keeps nothing back
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
 }

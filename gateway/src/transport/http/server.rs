@@ -112,9 +112,10 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                     && let Some((stream, heard, peer)) =
                         introduce(&public, stream, heard, peer).await
                 {
-                    let lease = Arc::new(Lease::new(slot));
+                    let stream = Rewind::new(stream, heard);
+                    let lease = Arc::new(Lease::new(slot, stream.watched()));
                     let exchange = Exchange::new(public, peer, lease, admitted);
-                    converse(exchange, Rewind::new(stream, heard), peer).await;
+                    converse(exchange, stream, peer).await;
                 }
             });
         }
@@ -181,7 +182,9 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr) {
         () = lease.run_out() => Err(Overdue),
     };
     let parts = http.into_parts();
-    let (stream, unread) = parts.io.into_inner().into_parts();
+    let (Some(stream), unread) = parts.io.into_inner().into_parts() else {
+        return; // nobody watches it any more
+    };
     let asked = parts.service.was_asked();
     match (&outcome, parts.service.into_agreed()) {
         (Ok(Ok(())), Some(agreed)) => {
