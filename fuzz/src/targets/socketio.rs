@@ -29,6 +29,7 @@ pub fn run(data: &[u8]) {
         messages_per_second: 1,
         message_burst: 1,
         rooms_per_connection: 1,
+        data: None,
     };
     let mut out = Written;
     let dialogue = protocol.begin(&greeting, LARGEST, &mut out);

@@ -39,6 +39,10 @@ pub struct Session {
     secret: SessionSecret,
     phase: Phase,
     /// Rooms that the channel's handler lets it be in, whatever the rules say. Few sessions have any.
+    #[allow(
+        clippy::box_collection,
+        reason = "a set takes 48 bytes of every session"
+    )]
     granted: Option<Box<HashSet<RoomName>>>,
     /// The rooms that it is in, joins or leaves.
     pub rooms: HashMap<RoomName, Membership>,

@@ -106,7 +106,7 @@ pub fn calls(
     telemetry: Telemetry,
     caller: Option<Context>,
 ) -> CallSpan {
-    let propagates = !DECIDED.get().is_some_and(|decided| !decided.propagates);
+    let propagates = DECIDED.get().is_none_or(|decided| decided.propagates);
     let caller = caller.filter(|_| propagates);
     let id = connection.session.connection();
     let trace = &mut connection.trace;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom;
 
-use super::connection::State;
 use super::state::Shard;
 use super::timers::{SAID, draw};
 use super::wheel::ticks;
@@ -44,15 +43,13 @@ impl Shard {
     pub(super) fn thin(&mut self, Thinning { keep, window }: Thinning) -> usize {
         let (mut staying, mut planned, mut told) = (Vec::new(), Vec::new(), 0);
         for (slot, connection) in &self.connections {
-            match (connection.state, connection.moving) {
-                (State::Open | State::Awaiting { .. } | State::Deciding { .. }, moving) => {
-                    match moving {
-                        None => staying.push(slot as u32),
-                        Some((SAID, _)) => told += 1,
-                        Some(_) => planned.push(slot as u32),
-                    }
-                }
-                _ => {}
+            if !connection.listens() {
+                continue;
+            }
+            match connection.moving {
+                None => staying.push(slot as u32),
+                Some((SAID, _)) => told += 1,
+                Some(_) => planned.push(slot as u32),
             }
         }
         if self.draining_until.is_some() {
