@@ -1,42 +1,27 @@
 // The page of examples/products in Chromium: two people change products, and both see all of it.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { chromium } from 'playwright-core'
+import { Example } from './example.js'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const ARTIFACTS = fileURLToPath(new URL('../artifacts/', import.meta.url))
 const options = { timeout: 300_000 }
 
-let example, browser, address
+let example, browser
 const complaints = []
 
 before(async () => {
   await mkdir(ARTIFACTS, { recursive: true })
-  example = spawn('examples/products/run', {
-    cwd: ROOT,
-    env: { ...process.env, LISTEN: '127.0.0.1:0', LINNET_LISTEN: '127.0.0.1:0' },
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  for await (const line of createInterface({ input: example.stdout })) {
-    address = /open (http:\S+)/.exec(line)?.[1]
-    if (address) break
-  }
-  assert.ok(address, 'the example did not start')
+  example = await Example.start('examples/products/run')
   // Chromium's sandbox needs rights that containers and root do not have; it shows only our own page here.
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
 }, options)
 
 after(async () => {
   await browser?.close()
-  if (example?.exitCode === null) {
-    example.kill('SIGTERM')
-    await once(example, 'exit')
-  }
+  await example?.stop()
 })
 
 async function open (name) {
@@ -44,7 +29,7 @@ async function open (name) {
   page.setDefaultTimeout(20_000)
   page.on('pageerror', error => complaints.push(`${name}: ${error}`))
   page.on('console', message => { if (message.type() === 'error') complaints.push(`${name}: ${message.text()}`) })
-  await page.goto(address)
+  await page.goto(example.address)
   await page.waitForSelector('#state[data-state="live"]')
   await page.waitForSelector('#log li[data-type="WELCOME"]')
   return page
