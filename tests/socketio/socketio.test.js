@@ -190,10 +190,83 @@ test('who breaks the protocol is disconnected by the server and told why', optio
   assert.equal(socket.active, false, 'it does not come back by itself')
 })
 
-test('a client that tries long-polling first is told that there is none, and may go on to WebSocket', options, async t => {
-  const polling = open(t, '/', { transports: ['polling'], reconnection: false })
-  const [error] = await next(polling, 'connect_error')
-  assert.equal(error.description, 400)
-  const { socket } = await connect(t, '/', { transports: ['polling', 'websocket'], tryAllTransports: true })
-  assert.equal(socket.io.engine.transport.name, 'websocket')
+const ways = {
+  'polling only': { transports: ['polling'] },
+  'WebSocket only': { transports: ['websocket'] },
+  'polling and then WebSocket': {}
+}
+
+// A socket whose engine has come where it is going.
+async function arrive (t, settings) {
+  const { socket, greeting } = await connect(t, '/', { transports: undefined, ...settings })
+  const { engine } = socket.io
+  if (!settings.transports && engine.transport.name === 'polling') await next(engine, 'upgrade')
+  assert.equal(engine.transport.name, settings.transports?.[0] ?? 'websocket')
+  return { socket, greeting }
+}
+
+for (const [way, settings] of Object.entries(ways)) {
+  test(`${way}: events, acknowledgements and bytes go both ways`, options, async t => {
+    const room = `r-${randomUUID()}`
+    const [{ socket: ann, greeting }, { socket: bob }, eve] =
+      await Promise.all([arrive(t, settings), arrive(t, settings), Json.connect(t)])
+    assert.equal(ann.id, greeting.connection_id, 'it is the same session still')
+    for (const socket of [ann, bob]) await ask(socket, 'join', room)
+    await eve.ask({ type: 'subscribe', room })
+    const bytes = Buffer.from([0, 1, 2, 255])
+    for (const data of [{ text: 'hä\u001e' }, bytes]) {
+      const heard = [next(ann, 'x'), next(bob, 'x'), eve.message()]
+      const said = await ask(ann, 'message', { room, event: 'x', data })
+      const [[atAnn], [atBob], atEve] = await Promise.all(heard)
+      for (const got of [atAnn, atBob]) assert.deepEqual(got, data)
+      assert.equal(atEve.offset, said.offset)
+    }
+    assert.equal((await ask(bob, 'order', 1)).error.code, 'no_handler')
+    const chat = ann.io.socket('/chat')
+    t.after(() => chat.close())
+    await next(chat, 'connect')
+    await ask(chat, 'join', room)
+    const heard = next(chat, 'message')
+    await eve.ask({ type: 'publish', room: `chat/${room}`, data: 1 })
+    assert.equal((await heard)[0], 1)
+  })
+
+  test(`${way}: many messages come in order, none twice`, options, async t => {
+    const [room, count, got] = [`r-${randomUUID()}`, 1000, []]
+    const { socket: bob } = await connect(t, '/', { transports: undefined, ...settings })
+    await ask(bob, 'join', room)
+    const all = new Promise(resolve => bob.on('message', data => {
+      if (got.push(data) === count) resolve()
+    }))
+    // The sender begins as soon as it is connected, and changes its transport meanwhile.
+    const { socket: ann } = await connect(t, '/', { transports: undefined, ...settings })
+    for (let n = 0; n < count; n++) {
+      ann.emit('message', { room, data: n, echo: false })
+      if (n % 50 === 0) await ask(ann, 'leave', 'nowhere')
+    }
+    await all
+    assert.deepEqual(got, Array.from({ length: count }, (_, n) => n))
+  })
+
+  test(`${way}: a client that goes, and one that the gateway ends, leave no session`, options, async t => {
+    const { socket } = await arrive(t, settings)
+    const gone = next(socket, 'disconnect')
+    socket.io.engine.write('2[]')
+    const [reason] = await gone
+    assert.equal(reason, 'io server disconnect')
+    socket.connect()
+    await next(socket, 'connect')
+    const left = next(socket.io.engine, 'close')
+    socket.disconnect()
+    await left
+    socket.connect()
+    await next(socket, 'connect')
+    assert.deepEqual(await ask(socket, 'leave', 'nowhere'), {})
+  })
+}
+
+test('a client that polls and is refused is told why', options, async t => {
+  const socket = open(t, '/', { transports: ['polling'], auth: { token: 'x.y.z' } })
+  const [error] = await next(socket, 'connect_error')
+  assert.equal(error.data.code, 'invalid_token')
 })

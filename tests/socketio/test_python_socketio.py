@@ -14,14 +14,15 @@ DEADLINE = 30
 class Client:
     """A client whose events wait until they are asked for."""
 
-    def __init__(self, test, namespaces=("/",), **settings):
+    def __init__(self, test, namespaces=("/",), transports=("websocket",), **settings):
         self.events = queue.Queue()
         self.io = socketio.Client(reconnection_delay=0.1, reconnection_delay_max=0.5)
         test.addCleanup(self.io.disconnect)
         for namespace in namespaces:
             self.io.on("*", self.keep(namespace), namespace=namespace)
             self.io.on("connect", self.keep(namespace, "connect"), namespace=namespace)
-        self.io.connect(URL, transports=["websocket"], namespaces=list(namespaces), wait_timeout=DEADLINE, **settings)
+        ways = list(transports) if transports else None
+        self.io.connect(URL, transports=ways, namespaces=list(namespaces), wait_timeout=DEADLINE, **settings)
 
     def keep(self, namespace, name=None):
         def keep(*arguments):
@@ -85,6 +86,23 @@ class PythonSocketIo(unittest.TestCase):
         client.io.eio.ws.close()
         client.next("connect")
         self.assertEqual(client.ask("leave", "nowhere"), {})
+
+    def test_every_way_to_connect_leads_to_the_same_rooms(self):
+        for transports, arrives in [(("polling",), "polling"), (("websocket",), "websocket"), (None, "websocket")]:
+            with self.subTest(transports=transports):
+                room = f"py-{uuid.uuid4()}"
+                ann, bob = Client(self, transports=transports), Client(self)
+                self.assertEqual(ann.io.transport(), arrives)
+                self.assertEqual(ann.next("connected")[0]["connection_id"], ann.io.get_sid())
+                for client in (ann, bob):
+                    self.assertIn("epoch", client.ask("join", room))
+                for data in ({"text": "hi"}, b"\x00\x01\xff"):
+                    ann.ask("message", {"room": room, "event": "x", "data": data})
+                    for client in (ann, bob):
+                        self.assertEqual(client.next("x")[0], data)
+                for number in range(200):
+                    bob.io.emit("message", {"room": room, "event": "n", "data": number, "echo": False})
+                self.assertEqual([ann.next("n")[0] for _ in range(200)], list(range(200)))
 
 
 if __name__ == "__main__":

@@ -201,6 +201,19 @@ impl Raw {
         }
     }
 
+    /// The next frame, which must be text.
+    ///
+    /// # Panics
+    /// When something else comes.
+    pub async fn read_text(&mut self) -> String {
+        match self.read().await {
+            Heard::Frame(frame) if frame.first == 0x80 | op::TEXT => {
+                String::from_utf8(frame.payload).unwrap()
+            }
+            other => panic!("expected a text frame, got {other:?}"),
+        }
+    }
+
     /// Reads up to the close frame; gives its code and reason. 1006 where the connection ended without one.
     ///
     /// # Panics

@@ -45,6 +45,18 @@ impl SocketIo {
         client
     }
 
+    /// A session that goes on over this connection, and these packets of it that came before.
+    #[must_use]
+    pub fn over(raw: Raw, opened: Value, earlier: VecDeque<String>) -> Self {
+        Self {
+            raw,
+            opened,
+            earlier,
+            ids: 1 << 20, // others than it had before
+            greeted: true,
+        }
+    }
+
     /// Opens a session and enters `/`.
     ///
     /// # Panics
@@ -130,15 +142,7 @@ impl SocketIo {
     /// # Panics
     /// When it is none.
     pub async fn event_in(&mut self, namespace: &str) -> (String, Vec<Value>) {
-        let packet = self.packet().await;
-        let named = named(namespace);
-        let json = [format!("42{named}"), format!("451-{named}")]
-            .iter()
-            .find_map(|begin| packet.strip_prefix(begin.as_str()))
-            .unwrap_or_else(|| panic!("an event of {namespace}: {packet}"));
-        let mut arguments: Vec<Value> = serde_json::from_str(json).unwrap();
-        let name = arguments.remove(0).as_str().unwrap().to_owned();
-        (name, arguments)
+        event_of(&self.packet().await, namespace)
     }
 
     /// Emits to `/` and gives what is acknowledged.
@@ -164,17 +168,37 @@ impl SocketIo {
     async fn acknowledged(&mut self, begin: &str) -> Value {
         loop {
             let packet = self.fresh().await;
-            if packet.starts_with(begin) {
-                let arguments = serde_json::from_str(&packet[begin.len() - 1..]).unwrap();
-                let Value::Array(mut arguments) = arguments else {
-                    unreachable!("it begins with a bracket");
-                };
-                assert_eq!(arguments.len(), 1, "{packet}");
-                return arguments.remove(0);
+            if let Some(argument) = acknowledged(&packet, begin) {
+                return argument;
             }
             self.earlier.push_back(packet);
         }
     }
+}
+
+/// The name and the arguments of an event of a namespace.
+///
+/// # Panics
+/// When the packet is none.
+pub(crate) fn event_of(packet: &str, namespace: &str) -> (String, Vec<Value>) {
+    let named = named(namespace);
+    let json = [format!("42{named}"), format!("451-{named}")]
+        .iter()
+        .find_map(|begin| packet.strip_prefix(begin.as_str()))
+        .unwrap_or_else(|| panic!("an event of {namespace}: {packet}"));
+    let mut arguments: Vec<Value> = serde_json::from_str(json).unwrap();
+    let name = arguments.remove(0).as_str().unwrap().to_owned();
+    (name, arguments)
+}
+
+/// The argument of an acknowledgement, if the packet is the one that begins so.
+pub(crate) fn acknowledged(packet: &str, begin: &str) -> Option<Value> {
+    let json = packet
+        .starts_with(begin)
+        .then(|| &packet[begin.len() - 1..])?;
+    let mut arguments: Vec<Value> = serde_json::from_str(json).unwrap();
+    assert_eq!(arguments.len(), 1, "{packet}");
+    Some(arguments.remove(0))
 }
 
 /// A namespace as packets write it.

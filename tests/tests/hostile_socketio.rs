@@ -171,7 +171,6 @@ fn requests_that_no_session_can_come_of_are_answered_in_the_words_of_the_protoco
     scenario(60, async {
         let gateway = Gateway::start(&manifest()).await;
         for (query, code) in [
-            ("EIO=4&transport=polling", 0),
             ("EIO=4&transport=webtransport", 0),
             ("EIO=4&transport=websocket&sid=x", 1),
             ("EIO=3&transport=websocket", 5),
@@ -187,7 +186,7 @@ fn requests_that_no_session_can_come_of_are_answered_in_the_words_of_the_protoco
         let answer = http::post(gateway.public, path, "", "4x").await;
         assert_eq!(
             (answer.status, answer.json()["code"].clone()),
-            (400, json!(0))
+            (400, json!(1))
         );
         for path in [
             "/socket.io/?EIO=4&transport=polling",

@@ -116,6 +116,16 @@ impl ConnectionTrace {
         emit(span);
     }
 
+    /// The client goes on by another way.
+    pub fn switched(&mut self, transport: Transport) {
+        let (context, root) = self.child();
+        let span = self.span("upgrade", Kind::Server, context, span::now());
+        emit(
+            span.of(&root)
+                .with("network.protocol.name", transport.as_str()),
+        );
+    }
+
     /// The trace's id, for logs.
     #[must_use]
     pub fn trace_id(&self) -> String {

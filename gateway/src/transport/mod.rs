@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod http;
+mod polling;
 pub mod shard;
 mod sse;
 pub mod subprotocols;

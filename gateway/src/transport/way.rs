@@ -10,11 +10,13 @@ pub enum Transport {
     WebSocket,
     /// A stream of events, and requests that publish beside it.
     ServerSentEvents,
+    /// Requests that wait for what there is to tell, and others that say something.
+    Polling,
 }
 
 impl Transport {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 2] = [Self::WebSocket, Self::ServerSentEvents];
+    pub const ALL: [Self; 3] = [Self::WebSocket, Self::ServerSentEvents, Self::Polling];
 
     /// The label's value.
     #[must_use]
@@ -22,6 +24,7 @@ impl Transport {
         match self {
             Self::WebSocket => "websocket",
             Self::ServerSentEvents => "sse",
+            Self::Polling => "polling",
         }
     }
 
@@ -31,6 +34,7 @@ impl Transport {
         match self {
             Self::WebSocket => true,
             Self::ServerSentEvents => channel.server_sent_events,
+            Self::Polling => channel.socket_io,
         }
     }
 
@@ -39,7 +43,7 @@ impl Transport {
     pub fn opening_status(self) -> u16 {
         match self {
             Self::WebSocket => 101,
-            Self::ServerSentEvents => 200,
+            Self::ServerSentEvents | Self::Polling => 200,
         }
     }
 }

@@ -6,7 +6,7 @@ mod packet;
 mod payload;
 mod request;
 
-pub use open::Open;
+pub use open::{Open, polled};
 pub use packet::{Data, Kind, Packet, PacketError};
 pub use payload::{MOST_PACKETS, PayloadError, parse, write};
-pub use request::{Refused, check};
+pub use request::{Refused, Step, Verb};

@@ -32,6 +32,17 @@ impl Open<'_> {
     }
 }
 
+/// The packet of a session that begins with long-polling: its requests name another sid, which only its client may know, and
+/// it may change to a WebSocket. `None` where `packet` is none of [`Open::packet`].
+#[must_use]
+pub fn polled(packet: &[u8], sid: &str) -> Option<String> {
+    let (&digit, json) = packet.split_first()?;
+    let mut open: serde_json::Value = serde_json::from_slice(json).ok()?;
+    open["sid"] = sid.into();
+    open["upgrades"] = serde_json::json!(["websocket"]);
+    (digit == Kind::Open.digit()).then(|| format!("{}{open}", char::from(digit)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +66,26 @@ mod tests {
                 "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 65_536
             })
         );
+    }
+
+    #[test]
+    fn a_polled_session_has_a_sid_of_its_own_and_may_change() {
+        let open = Open {
+            sid: "~public",
+            upgrades: &[],
+            ping_interval: 25_000,
+            ping_timeout: 20_000,
+            max_payload: 65_536,
+        };
+        let own = Open {
+            sid: "secret",
+            upgrades: &["websocket"],
+            ..open
+        };
+        let packet = polled(open.packet().as_bytes(), "secret");
+        assert_eq!(packet, Some(own.packet()));
+        for packet in ["", "0", "4{}", "0x"] {
+            assert_eq!(polled(packet.as_bytes(), "secret"), None, "{packet}");
+        }
     }
 }

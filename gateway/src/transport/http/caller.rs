@@ -99,6 +99,9 @@ impl Newcomer {
         let uri: Uri = request.path?.parse().ok()?;
         let entrance = self.public.entrance(uri.path())?;
         let headers = header_map(request.headers)?;
+        if entrance.polls(uri.query(), &headers) {
+            return None;
+        }
         let client = self.public.client(peer.ip(), &headers);
         Some(Request {
             length: announced + length,

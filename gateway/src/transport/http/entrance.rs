@@ -2,6 +2,11 @@
 
 use std::ops::Range;
 
+use http::Method;
+use http::header::HeaderMap;
+
+use super::upgrade::verb;
+use crate::protocol::engineio::Step;
 use crate::protocol::{PROTOCOLS, SOCKET_IO};
 
 /// Where a handshake came.
@@ -14,6 +19,12 @@ pub(super) enum Entrance {
 }
 
 impl Entrance {
+    /// Whether a request with GET is of a session by long-polling, or for one.
+    pub(super) fn polls(self, query: Option<&str>, headers: &HeaderMap) -> bool {
+        let step = Step::read(query.unwrap_or_default(), verb(&Method::GET, headers));
+        self == Self::SocketIo && !matches!(step, Ok(Step::WebSocket) | Err(_))
+    }
+
     /// The protocols that are spoken there, as a part of [`PROTOCOLS`].
     pub(super) fn protocols(self) -> Range<usize> {
         let own = usize::from(SOCKET_IO);

@@ -18,10 +18,11 @@ use super::entrance::Entrance;
 use super::lease::Lease;
 use super::public::Public;
 use super::refusal::Refusal;
-use super::upgrade::{Admitted, Agreed, Unidentified, upgrade};
+use super::upgrade::{Admitted, Agreed, Unidentified, change, upgrade, verb};
 use crate::auth::TokenError;
+use crate::protocol::engineio::Step;
 use crate::transport::address::client::Client;
-use crate::transport::sse;
+use crate::transport::{polling, sse};
 
 /// Answers one connection's requests. Lives and dies with it, so what a handshake agreed on is
 /// kept here for whoever takes the socket when HTTP is done with it.
@@ -76,8 +77,27 @@ impl Exchange {
         agreed.take()
     }
 
-    fn upgrade(&self, request: Request<Incoming>, entrance: Entrance) -> Answer {
+    fn enter(&self, request: Request<Incoming>, entrance: Entrance) -> Answer {
         let client = self.public.client(self.peer.ip(), request.headers());
+        if entrance == Entrance::Socket {
+            return self.upgrade(request, entrance, client);
+        }
+        let query = request.uri().query().unwrap_or_default();
+        match Step::read(query, verb(request.method(), request.headers())) {
+            Ok(Step::WebSocket) => self.upgrade(request, entrance, client),
+            Ok(Step::Upgrade(sid)) => {
+                let sid = sid.to_owned();
+                let agreed = change(&self.public, entrance, request, &sid);
+                Answer::now(settle(&self.public, client, &self.agreed, agreed))
+            }
+            _ => {
+                let (public, lease) = (Arc::clone(&self.public), Arc::clone(&self.lease));
+                Answer::Later(Box::pin(polling::answer(public, client, request, lease)))
+            }
+        }
+    }
+
+    fn upgrade(&self, request: Request<Incoming>, entrance: Entrance, client: Client) -> Answer {
         let admitted = {
             let mut admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
             admitted.take()
@@ -136,7 +156,7 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
         self.asked.store(true, Ordering::Relaxed);
         // Handshakes do not pass through the router: they are what comes in a storm.
         if let Some(entrance) = self.public.entrance(request.uri().path()) {
-            return self.upgrade(request, entrance);
+            return self.enter(request, entrance);
         }
         if request.uri().path() == self.public.events_path {
             let client = self.public.client(self.peer.ip(), request.headers());

@@ -27,6 +27,7 @@ use crate::transport::address::addresses::Addresses;
 use crate::transport::address::client::Client;
 use crate::transport::address::forwarded;
 use crate::transport::address::network::is_private;
+use crate::transport::polling::Sessions;
 use crate::transport::shard::accepting::Door;
 use crate::transport::shard::handle::{NewConnection, Opening, Shards};
 use crate::transport::shard::wire::Wire;
@@ -81,6 +82,8 @@ pub struct Public {
     pub(super) events_path: String,
     /// Who publishes there.
     pub(in crate::transport) publishers: Publishers,
+    /// Who is reached by long-polling.
+    pub(in crate::transport) sessions: Arc<Sessions>,
     /// Everything else.
     pub(super) router: Router,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -118,6 +121,7 @@ impl Public {
             entrances: Entrances::below(&path),
             events_path: format!("{path}sse"),
             publishers: Publishers::default(),
+            sessions: Arc::default(),
             router: console::router(&path, &name, Arc::clone(&live)),
             lifecycle,
             admission: Admission::new(file_limit),
@@ -136,6 +140,11 @@ impl Public {
     /// Serves by `channel` from the next request on.
     pub fn configure(&self, channel: Arc<Channel>) {
         self.live.store(Arc::new(Policy::compile(channel)));
+    }
+
+    /// Whether the gateway is going away.
+    pub(in crate::transport) fn is_draining(&self) -> bool {
+        self.lifecycle.is_draining()
     }
 
     /// Connections that are WebSockets, or about to be.

@@ -137,6 +137,18 @@ impl Refusal {
         Self::new(Reason::Upgrade, StatusCode::BAD_REQUEST, body)
     }
 
+    /// What a client says at once is over bound.
+    pub(in crate::transport) fn too_large(most: usize) -> Self {
+        let body = format!("a payload has at most {most} bytes: send less");
+        Self::new(Reason::Query, StatusCode::PAYLOAD_TOO_LARGE, body)
+    }
+
+    /// What a client says did not come in time.
+    pub(in crate::transport) fn too_slow() -> Self {
+        let body = "the body did not come in time";
+        Self::new(Reason::Timeout, StatusCode::REQUEST_TIMEOUT, body)
+    }
+
     /// Why, in a word that a client knows where there is one.
     pub(in crate::transport) fn word(&self) -> &'static str {
         self.word
@@ -178,7 +190,7 @@ impl Refusal {
         self.headers.iter()
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(in crate::transport) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -22,7 +22,7 @@ use super::rewind::Rewind;
 use super::upgrade::Agreed;
 use crate::logging::pace::SharedPace;
 use crate::transport::address::proxy::{self, Start};
-use crate::transport::shard::handle::NewConnection;
+use crate::transport::shard::handle::{NewConnection, Opening};
 
 /// Connections that the kernel keeps for a moment: who reconnects after a rollout comes at once.
 /// The system's own bound (`net.core.somaxconn`) is 4096.
@@ -113,7 +113,7 @@ fn proceed(public: &Arc<Public>, passed_on: PassedOn) {
                         introduce(&public, stream, heard, peer).await
                 {
                     let stream = Rewind::new(stream, heard);
-                    let lease = Arc::new(Lease::new(slot, stream.watched()));
+                    let lease = Arc::new(Lease::new(peer.ip(), slot, stream.watched()));
                     let exchange = Exchange::new(public, peer, lease, admitted);
                     converse(exchange, stream, peer).await;
                 }
@@ -189,7 +189,18 @@ async fn converse(exchange: Exchange, stream: Rewind, peer: SocketAddr) {
     match (&outcome, parts.service.into_agreed()) {
         (Ok(Ok(())), Some(agreed)) => {
             let early = [&parts.read_buf[..], &unread[..]].concat();
-            adopt(&public, stream, early, peer, agreed);
+            match agreed {
+                Agreed::Connection { opening, place } => {
+                    adopt(&public, stream, early, peer, *opening);
+                    // Only now: the shard counts the connection from here on.
+                    drop(place);
+                }
+                Agreed::Change(change) => {
+                    if let Some(stream) = change.run(stream, early).await {
+                        linger(stream).await;
+                    }
+                }
+            }
         }
         _ => {
             // A connection that is kept for another request may end in any way.
@@ -213,19 +224,16 @@ fn complain(error: &io::Error, peer: SocketAddr, what: &str) {
 
 /// Gives the bare socket to a shard, with what the client has sent `early`: a copy, as the parser's buffer has 8 KiB that
 /// it would hold on to.
-fn adopt(public: &Public, stream: TcpStream, early: Vec<u8>, peer: SocketAddr, agreed: Agreed) {
+fn adopt(public: &Public, stream: TcpStream, early: Vec<u8>, peer: SocketAddr, opening: Opening) {
     let stream = match stream.into_std() {
         Ok(stream) => stream,
         Err(error) => return complain(&error, peer, "a socket could not be handed over"),
     };
-    let Agreed { opening, place } = agreed;
     public.home.adopt(NewConnection {
         stream,
         early,
         opening,
     });
-    // Only now: the shard counts the connection from here on.
-    drop(place);
 }
 
 /// What a connection that came to nothing is counted as; `None` where nobody is to blame.

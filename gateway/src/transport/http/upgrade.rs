@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::header::{HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use linnet_telemetry::Context;
 
 use super::admission::Place;
@@ -15,19 +16,27 @@ use super::refusal::Refusal;
 use crate::auth::{Identity, TokenError};
 use crate::drain::Phase;
 use crate::names::RoomName;
+use crate::protocol::engineio::{Step, Verb};
 use crate::protocol::{ErrorCode, Handshake, ProtocolIndex, engineio};
 use crate::traces;
 use crate::transport::address::addresses::Seat;
 use crate::transport::address::client::Client;
+use crate::transport::polling::Change;
 use crate::transport::shard::Opening;
 use crate::transport::websocket::handshake::{self, Accepted};
 
 /// What a handshake that was answered with 101 agreed on.
 #[derive(Debug)]
-pub(super) struct Agreed {
-    pub(super) opening: Opening,
-    /// Kept until a shard has the connection.
-    pub(super) place: Place,
+pub(super) enum Agreed {
+    /// A connection begins.
+    Connection {
+        /// With this.
+        opening: Box<Opening>,
+        /// Kept until a shard has the connection.
+        place: Place,
+    },
+    /// One that there is goes on.
+    Change(Change),
 }
 
 /// What a handshake holds that was let in to be judged: it counts already.
@@ -68,7 +77,7 @@ pub(super) fn upgrade(
     public: &Public,
     client: Client,
     entrance: Entrance,
-    request: Request<hyper::body::Incoming>,
+    request: Request<Incoming>,
     admitted: Option<Admitted>,
 ) -> Result<Candidate, Refusal> {
     let (request, body) = request.into_parts();
@@ -85,6 +94,17 @@ pub(super) fn upgrade(
         query,
         &request.headers,
     )?;
+    check_form(&request, &body)?;
+    Ok(Candidate {
+        accepted,
+        admitted,
+        client,
+        caller: traces::caller(&request.headers),
+    })
+}
+
+/// Judges what HTTP makes of a request for a WebSocket.
+fn check_form(request: &Parts, body: &Incoming) -> Result<(), Refusal> {
     if request.version < Version::HTTP_11 {
         // RFC 6455 §4.2.1 item 1; an older proxy would not pass the rest on.
         return Err(Refusal::not_upgradable("a WebSocket needs HTTP/1.1"));
@@ -94,12 +114,29 @@ pub(super) fn upgrade(
         let body = "a request for a WebSocket has no body";
         return Err(Refusal::not_upgradable(body));
     }
-    Ok(Candidate {
-        accepted,
-        admitted,
-        client,
-        caller: traces::caller(&request.headers),
-    })
+    Ok(())
+}
+
+/// Judges a request for a WebSocket over which the session `sid` is to go on. It was let in when it began, and counts; who
+/// it is was said then.
+pub(super) fn change(
+    public: &Public,
+    entrance: Entrance,
+    request: Request<Incoming>,
+    sid: &str,
+) -> Result<(Agreed, Response<Body>), Refusal> {
+    let (request, body) = request.into_parts();
+    let session = public.sessions.find(sid).ok_or(engineio::Refused::Sid)?;
+    let policy = public.policy();
+    let config = policy.handshake(entrance.protocols());
+    let query = request.uri.query();
+    let accepted = handshake::accept(&request.method, query, &request.headers, &config)?;
+    check_form(&request, &body)?;
+    let deflate = accepted.deflate.as_ref();
+    let deflate = deflate.map(|deflate| deflate.server_window_bits);
+    let change = Change::begin(&public.sessions, session, deflate);
+    let change = change.ok_or(engineio::Refused::BadRequest)?;
+    Ok((Agreed::Change(change), switching_protocols(&accepted)))
 }
 
 impl Candidate {
@@ -119,7 +156,8 @@ impl Candidate {
         let Admitted { place, seat } = self.admitted;
         let mut opening = opening(self.accepted, identity, self.client, seat)?;
         opening.caller = self.caller;
-        Ok((Agreed { opening, place }, response))
+        let opening = Box::new(opening);
+        Ok((Agreed::Connection { opening, place }, response))
     }
 }
 
@@ -152,21 +190,23 @@ impl Public {
         admit(self, client)
     }
 
-    /// Says whose such a request is. Waits for the keys to check its token with, where they are being fetched.
+    /// Says whose such a request is; `later`: whether it may say so later. Waits for the keys to check its token with,
+    /// where they are being fetched.
     pub(in crate::transport) async fn identify(
         &self,
         client: Client,
         token: Option<&str>,
+        later: bool,
     ) -> Result<Option<Box<Identity>>, Refusal> {
         if token.is_some()
             && let Some(wait) = self.addresses.wait(client, Instant::now())
         {
             return Err(Refusal::backoff(wait));
         }
-        let identified = match identify(self, client, token, false) {
+        let identified = match identify(self, client, token, later) {
             Err(Unidentified::Fetching) => {
                 self.tokens.fetched().await;
-                identify(self, client, token, false)
+                identify(self, client, token, later)
             }
             identified => identified,
         };
@@ -189,8 +229,10 @@ pub(super) fn accept(
 ) -> Result<Accepted, Refusal> {
     let policy = public.policy();
     if entrance == Entrance::SocketIo {
-        let (get, upgrades) = (method == Method::GET, headers.contains_key(UPGRADE));
-        engineio::check(query.unwrap_or_default(), get, upgrades)?;
+        match Step::read(query.unwrap_or_default(), verb(method, headers))? {
+            Step::WebSocket => {}
+            _ => return Err(engineio::Refused::BadRequest.into()),
+        }
     }
     let protocols = entrance.protocols();
     let config = policy.handshake(protocols.clone());
@@ -202,6 +244,16 @@ pub(super) fn accept(
         return Err(Refusal::backoff(wait));
     }
     Ok(accepted)
+}
+
+/// How something is asked for at an address of Engine.IO.
+pub(in crate::transport) fn verb(method: &Method, headers: &HeaderMap) -> Verb {
+    match *method {
+        Method::GET if headers.contains_key(UPGRADE) => Verb::Upgrade,
+        Method::GET => Verb::Get,
+        Method::POST => Verb::Post,
+        _ => Verb::Other,
+    }
 }
 
 /// Says whose handshake it is; `None`: an anonymous one's, or that of one who can say so `later`. After everything else: to check

@@ -182,6 +182,12 @@ impl Backlog {
         true
     }
 
+    /// What waits, where whole pieces only were handed over.
+    pub fn into_pieces(self) -> impl Iterator<Item = Chunk> {
+        debug_assert!(self.written == 0, "a piece was begun");
+        self.pieces.into_iter()
+    }
+
     fn advance(&mut self, taken: usize, now: u32) {
         self.moved = now;
         self.bytes -= taken;

@@ -1,6 +1,7 @@
 //! What a shard keeps of one client.
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -44,7 +45,7 @@ pub struct Connection {
     /// Tick at which the timer wheel looks at it next.
     pub looked_at: u32,
     /// Tick since which a message is being received.
-    pub receiving_since: Option<std::num::NonZeroU32>,
+    pub receiving_since: Option<NonZeroU32>,
     /// Ticks at which its token's end is announced, and comes.
     pub expiring: Option<(u32, u32)>,
     /// What waits for the handler's word on whether it may connect; there in [`State::Deciding`] alone.
@@ -170,6 +171,17 @@ impl Connection {
         let kept = self.kept.as_ref();
         let dialogue = kept.and_then(|kept| kept.memory.dialogue.as_ref());
         dialogue.is_some_and(|dialogue| dialogue.mid_packet())
+    }
+
+    /// Whether its pings are the protocol's own.
+    pub fn has_pulse(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.pulse.is_some())
+    }
+
+    /// Whether a message is being received now: its time runs from its first part on.
+    pub fn receiving(&mut self, receiving: bool, now: u32) {
+        let since = self.receiving_since.or(NonZeroU32::new(now.max(1)));
+        self.receiving_since = if receiving { since } else { None };
     }
 
     /// Its heartbeat: what the client was told, or else what the channel says now.

@@ -1,7 +1,6 @@
 //! From bytes to the hub: adopt a socket, read it, decode, let the session decide.
 
 use std::io::{self, Read};
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -201,7 +200,7 @@ impl Shard {
         }
     }
 
-    fn received(&mut self, slot: u32, bytes: &mut [u8]) {
+    pub(super) fn received(&mut self, slot: u32, bytes: &mut [u8]) {
         let now = self.wheel.now();
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -224,8 +223,7 @@ impl Shard {
         self.inflater = inflater;
         if let Some(connection) = self.connections.get_mut(slot as usize) {
             let receiving = reader.mid_message() || connection.mid_packet();
-            let since = connection.receiving_since.or(NonZeroU32::new(now.max(1)));
-            connection.receiving_since = if receiving { since } else { None };
+            connection.receiving(receiving, now);
             if let Link::Socket { reader: place, .. } = &mut connection.link {
                 *place = reader;
             }

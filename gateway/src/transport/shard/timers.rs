@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 
 use super::connection::{Connection, Link, State};
+use super::encoding::FrameWriter;
 use super::state::Shard;
 use super::wheel::ticks;
 use crate::config::Heartbeat;
 use crate::names::RoomName;
 use crate::protocol::socketio::Dialogue;
-use crate::protocol::{ErrorCode, Reply};
+use crate::protocol::{ErrorCode, FrameSink, Reply};
 use crate::session::MembershipState;
 use crate::transport::websocket::frame::{self, Opcode};
 
@@ -61,21 +62,22 @@ impl Shard {
                     // It may have said a lot: nobody listens.
                     (connection.heard, connection.receiving_since) = (now, None);
                 }
-                // A wire is not pinged. Its owner shows that it is there by taking what lies ready.
-                let is_wire = match &mut connection.link {
-                    Link::Socket { .. } => false,
+                // The owner of a wire shows that it is there by taking what lies ready; whether its client is there only a
+                // pulse shows.
+                let has_pulse = connection.has_pulse();
+                let taken = match &mut connection.link {
+                    Link::Socket { .. } => None,
                     Link::Wire(plug) => {
-                        if plug.moves() {
+                        if plug.moves(now) && !has_pulse {
                             (connection.heard, connection.pinged) = (now, false);
                         }
-                        true
+                        Some(plug.moved)
                     }
                 };
                 let silent = now - connection.heard;
-                let stuck = connection
-                    .backlog
-                    .as_ref()
-                    .is_some_and(|backlog| now - backlog.moved >= interval + timeout);
+                let moved = connection.backlog.as_ref().map(|backlog| backlog.moved);
+                let stuck = [moved, taken.filter(|_| has_pulse)];
+                let stuck = (stuck.into_iter().flatten()).any(|at| now - at >= interval + timeout);
                 let receiving = connection
                     .receiving_since
                     .is_some_and(|since| now - since.get() >= RECEIVE_TICKS);
@@ -83,7 +85,7 @@ impl Shard {
                     return self.close(slot, ErrorCode::SlowConsumer);
                 }
                 if silent >= interval + timeout || receiving {
-                    let code = match is_wire {
+                    let code = match taken.is_some() && !has_pulse {
                         true => ErrorCode::SlowConsumer,
                         false => ErrorCode::PingTimeout,
                     };
@@ -110,8 +112,14 @@ impl Shard {
         if let Some(pulse) = pulse.and_then(|kept| kept.pulse.as_mut()) {
             if pulse.next <= now {
                 pulse.next = now + interval;
+                let framing = connection.encoding.framing;
                 self.open_out(slot);
-                frame::encode(Opcode::Text, false, Dialogue::PING, &mut self.out);
+                let mut writer = FrameWriter {
+                    out: &mut self.out,
+                    framing,
+                    deflater: &mut self.deflater,
+                };
+                writer.text(Dialogue::PING);
                 self.flush_out();
             }
         } else if now - connection.heard >= interval && !connection.pinged {

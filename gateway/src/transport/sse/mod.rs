@@ -203,7 +203,7 @@ impl Asking<'_> {
         let admitted = self.public.admit(self.client);
         let admitted = admitted.map_err(|refusal| self.refuse(refusal))?;
         let token = token.as_deref();
-        let identity = self.public.identify(self.client, token).await;
+        let identity = self.public.identify(self.client, token, false).await;
         let identity = identity.map_err(|refusal| self.refuse(refusal))?;
         if role == Role::Visitor {
             let publisher = match &identity {

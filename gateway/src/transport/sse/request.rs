@@ -7,8 +7,8 @@ use super::cursor::Cursor;
 use super::problem::Problem;
 use crate::names::RoomName;
 use crate::protocol::json::MAX_NAME;
-use crate::transport::http::Policy;
-use crate::transport::websocket::handshake::{self, Page, Refused};
+use crate::transport::http::{Policy, fetch};
+use crate::transport::websocket::handshake::Refused;
 use crate::transport::websocket::query::{decode, is_name};
 
 /// Most rooms of a stream, whatever `limits.roomsPerConnection` says: the cursor of more would not fit a request's headers.
@@ -116,33 +116,12 @@ impl Asked {
     }
 
     /// Judges which page this comes from, and finds the token.
-    ///
-    /// As for a WebSocket, a token in the query counts only where it is clear which page has sent it. A browser names no
-    /// origin in a request to the page's own, nor in one for an image, but says which of them it is.
     pub(super) fn token(
         &self,
         headers: &HeaderMap,
         policy: &Policy,
     ) -> Result<Option<String>, Refused> {
-        const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-        let page = handshake::check_origin(headers, policy.origins())?;
-        if self.token.is_some() && !policy.channel().query_token {
-            let detail = "a token in the query is not accepted here: send it as the header Authorization: Bearer TOKEN";
-            return Err(Refused::bad_request("token", detail));
-        }
-        let site = headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes());
-        if page == Page::Unknown && matches!(site, Some(b"cross-site" | b"same-site")) {
-            let detail = "pages of other sites ask for this with the header Origin";
-            return Err(Refused::new(StatusCode::FORBIDDEN, "origin", detail));
-        }
-        let own = site == Some(b"same-origin");
-        if self.token.is_some() && page == Page::Unknown && !own {
-            let detail = "a token in the query needs the header Origin, or Sec-Fetch-Site: same-origin: without one, \
-                          send the token as the header Authorization: Bearer TOKEN";
-            return Err(Refused::new(StatusCode::FORBIDDEN, "origin", detail));
-        }
-        let bearer = handshake::authorization(headers)?;
-        handshake::one_token([bearer, self.token.clone(), None])
+        fetch::token(headers, self.token.clone(), policy)
     }
 }
 

@@ -74,7 +74,7 @@ pub fn encode_close(code: u16, reason: &str, out: &mut Vec<u8>) {
 
 /// A buffer whose frames are taken one by one.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     chunk: Chunk,
     at: usize,
 }

@@ -6,9 +6,9 @@ use super::super::backlog::Chunk;
 use super::super::connection::Link;
 use super::super::handle::Opening;
 use super::super::state::Shard;
-use super::owner::Input;
-use super::pipe::Pipe;
-use crate::protocol::Frame;
+use super::owner::{Breach, Input};
+use super::pipe::{Pipe, Taken};
+use crate::protocol::{ErrorCode, Frame};
 use crate::traces::{self, End};
 use crate::transport::{Role, Transport};
 
@@ -31,6 +31,8 @@ pub struct Plug {
     pub role: Role,
     /// What the owner had taken when the shard last looked.
     seen: u64,
+    /// Tick at which it was last seen that the owner takes what lies there.
+    pub moved: u32,
 }
 
 impl Plug {
@@ -40,6 +42,7 @@ impl Plug {
             transport,
             role,
             seen: 0,
+            moved: 0,
         }
     }
 
@@ -53,11 +56,24 @@ impl Plug {
         self.pipe.level().0
     }
 
-    /// Whether the owner has taken something since the last look, or there is nothing that it could.
-    pub fn moves(&mut self) -> bool {
+    /// Looks whether the owner has taken something since the last look, or there is nothing that it could.
+    pub fn moves(&mut self, now: u32) -> bool {
         let (bytes, taken) = self.pipe.level();
         let before = std::mem::replace(&mut self.seen, taken);
-        bytes == 0 || taken != before
+        let moves = bytes == 0 || taken != before;
+        if moves {
+            self.moved = now;
+        }
+        moves
+    }
+
+    /// What the owner has not taken, and now never will.
+    pub(super) fn take_back(&self) -> Vec<Chunk> {
+        std::iter::from_fn(|| match self.pipe.take() {
+            Taken::Chunk { chunk, .. } => Some(chunk),
+            Taken::Nothing | Taken::Ended => None,
+        })
+        .collect()
     }
 }
 
@@ -70,7 +86,8 @@ impl Drop for Plug {
 impl Shard {
     /// Makes a wire a connection.
     pub(in super::super) fn plug_in(&mut self, new: NewWire) {
-        let NewWire { opening, plug } = new;
+        let NewWire { opening, mut plug } = new;
+        plug.moved = self.wheel.now();
         let pipe = Arc::clone(&plug.pipe);
         self.flush_out();
         let slot = self.begin(Link::Wire(Box::new(plug)), opening, &[]);
@@ -91,10 +108,22 @@ impl Shard {
         let Some(slot) = pipe.home.get().and_then(|home| self.find(*home)) else {
             return;
         };
+        let connection = self.connections.get(slot as usize);
+        if !connection.is_some_and(|connection| matches!(connection.link, Link::Wire(_))) {
+            return; // it goes on over a socket
+        }
         match input {
             Input::Text(text) => self.heard_on_wire(slot, Frame::Text(&text), text.len()),
             Input::Binary(bytes) => self.heard_on_wire(slot, Frame::Binary(&bytes), bytes.len()),
             Input::Close(code) => self.closed_by_client(slot, Some(code)),
+            Input::Broken(Breach { code, reason }) => {
+                let error = match code {
+                    1009 => ErrorCode::MessageTooLarge,
+                    _ => ErrorCode::BadRequest,
+                };
+                self.close_with(slot, code, reason, Some(error));
+            }
+            Input::Socket(socket) => self.switch(slot, *socket),
             Input::Room => self.flush_backlog(slot),
             Input::Dropped => self.unplugged(slot),
         }
@@ -106,6 +135,9 @@ impl Shard {
         };
         if !connection.listens() {
             return;
+        }
+        if connection.has_pulse() {
+            connection.heard = self.wheel.now(); // elsewhere the owner shows whether the client is there
         }
         self.metrics.bytes_in.add(length as u64);
         if let Some(trace) = &mut connection.trace {
@@ -119,6 +151,10 @@ impl Shard {
             return;
         }
         self.frame(slot, frame, length);
+        let now = self.wheel.now();
+        if let Some(connection) = self.connections.get_mut(slot as usize) {
+            connection.receiving(connection.mid_packet(), now);
+        }
     }
 
     /// The owner is gone: the only way in which some clients can close.

@@ -153,7 +153,7 @@ async fn binary_frames_keep_their_kind_both_ways() {
         .shards
         .plug(opening("plain"), transport, Role::Client);
     let mut wire = wire.unwrap();
-    wire.send_binary(vec![0, 255, 1]).await.unwrap();
+    wire.line().send_binary(vec![0, 255, 1]).await.unwrap();
     wire.send_text("text".into()).await.unwrap();
     assert!(
         matches!(within(wire.next()).await, Some(WireFrame::Binary(bytes)) if *bytes == [0, 255, 1])

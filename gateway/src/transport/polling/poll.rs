@@ -1,0 +1,198 @@
+//! A request that waits until there is something to tell.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::Response;
+use http::header::{CONNECTION, HeaderValue};
+use tokio::time::sleep;
+
+use super::packets::{Packet, Packets};
+use super::session::{Phase, Session};
+use super::text;
+use crate::protocol::engineio::Refused;
+use crate::transport::http::{Lease, Public, Refusal};
+use crate::transport::shard::wire::{Wire, WireFrame};
+
+/// Bytes of one answer, about.
+const AT_ONCE: usize = 64 * 1024;
+
+/// A poll that comes while its client is about to change to a WebSocket waits so long for something to tell: the client
+/// polls until it has heard that packets get through there.
+const LET_GO: Duration = Duration::from_millis(100);
+
+/// Tells that the session is over.
+const CLOSE: &str = "1";
+/// Tells nothing.
+const NOOP: &str = "6";
+/// Asks for a sign of life.
+const PING: &[u8] = b"2";
+
+/// Answers a poll.
+pub(super) async fn poll(
+    public: &Public,
+    session: &Session,
+    lease: &Lease,
+) -> Result<Response<Body>, Refusal> {
+    lease.renew();
+    let Some(mut place) = session.try_tell() else {
+        session.broken("a session has one poll at a time");
+        return Err(Refused::BadRequest.into());
+    };
+    let Some(wire) = place.as_mut() else {
+        return Err(Refused::Sid.into());
+    };
+    let mut told = Told::default();
+    told.gather(wire);
+    if told.is_left_over() {
+        public.sessions.end(session.sid());
+        return Err(Refused::Sid.into());
+    }
+    let mut keep = true;
+    if told.is_empty() {
+        lease.wait();
+        tokio::select! {
+            biased;
+            frame = wire.next() => told.add(frame),
+            () = let_go(session) => told.packets.push(Packet::Own(NOOP)),
+        }
+        keep = lease.waited(public);
+        told.gather(wire);
+    }
+    if told.over.is_some() {
+        public.sessions.end(session.sid());
+        *place = None;
+    }
+    let packets = Packets::new(told.into_packets(), session.line().clone(), place);
+    let mut response = text(Body::new(packets));
+    if !keep {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
+}
+
+/// Returns when a poll is to come back empty, so that its client can change to a WebSocket.
+async fn let_go(session: &Session) {
+    if session.phase() == Phase::Probed {
+        return sleep(LET_GO).await;
+    }
+    let mut phases = session.phases();
+    // The session has the sender, so this ends only with it.
+    let _ = phases
+        .wait_for(|phase| matches!(phase, Phase::Probed | Phase::Gone))
+        .await;
+}
+
+/// What is told in one answer.
+#[derive(Debug, Default)]
+struct Told {
+    packets: Vec<Packet>,
+    bytes: usize,
+    /// With which code the gateway has ended the session; 1006 where it has not said.
+    over: Option<u16>,
+}
+
+impl Told {
+    /// Takes what lies there, up to what one answer has.
+    fn gather(&mut self, wire: &mut Wire) {
+        while self.over.is_none()
+            && self.bytes < AT_ONCE
+            && let Some(frame) = wire.next().now_or_never()
+        {
+            self.add(frame);
+        }
+    }
+
+    fn add(&mut self, frame: Option<WireFrame>) {
+        let packet = match frame {
+            Some(WireFrame::Text(text)) => Packet::Text(text),
+            Some(WireFrame::Binary(bytes)) => Packet::Binary(bytes),
+            Some(WireFrame::Close { code, .. }) => {
+                self.over = Some(code);
+                return;
+            }
+            None => {
+                self.over = Some(1006);
+                return;
+            }
+        };
+        self.bytes += packet.len();
+        self.packets.push(packet);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.packets.is_empty() && self.over.is_none()
+    }
+
+    /// Whether there is nothing but the end of a session that its client has ended, by closing it, by silence, or by what it
+    /// must not do. Then there is no session for a poll that comes after that.
+    fn is_left_over(&self) -> bool {
+        let is_ping = |packet: &Packet| matches!(packet, Packet::Text(text) if **text == *PING);
+        matches!(self.over, Some(1000 | 1003 | 1009 | 4104)) && self.packets.iter().all(is_ping)
+    }
+
+    fn into_packets(mut self) -> Vec<Packet> {
+        match self.over {
+            None => {}
+            Some(1000) if self.packets.is_empty() => self.packets.push(Packet::Own(NOOP)),
+            Some(1000) => {}
+            Some(_) => self.packets.push(Packet::Own(CLOSE)),
+        }
+        self.packets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::shard::wire::Payload;
+
+    fn told(frames: Vec<WireFrame>) -> Told {
+        let mut told = Told::default();
+        frames.into_iter().for_each(|frame| told.add(Some(frame)));
+        told
+    }
+
+    fn text(text: &str) -> WireFrame {
+        WireFrame::Text(Payload::of(text.as_bytes()))
+    }
+
+    fn close(code: u16) -> WireFrame {
+        let reason = "".into();
+        WireFrame::Close { code, reason }
+    }
+
+    fn last(told: Told) -> String {
+        format!("{:?}", told.into_packets().last())
+    }
+
+    #[test]
+    fn the_end_of_a_session_is_told_behind_all_else() {
+        let drained = told(vec![text("4a"), close(1012)]);
+        assert!(!drained.is_empty() && !drained.is_left_over());
+        assert_eq!(last(drained), r#"Some(Own("1"))"#);
+        let lost = Told {
+            over: Some(1006),
+            ..Told::default()
+        };
+        assert_eq!(last(lost), r#"Some(Own("1"))"#);
+    }
+
+    #[test]
+    fn a_client_that_closes_is_told_nothing_new() {
+        assert_eq!(last(told(vec![close(1000)])), r#"Some(Own("6"))"#);
+        assert_eq!(told(vec![text("4a"), close(1000)]).into_packets().len(), 1);
+    }
+
+    #[test]
+    fn a_session_that_its_client_has_ended_is_none_unless_there_is_more_to_tell() {
+        for code in [1000, 1003, 1009, 4104] {
+            assert!(told(vec![text("2"), close(code)]).is_left_over(), "{code}");
+            assert!(!told(vec![text("4a"), close(code)]).is_left_over());
+        }
+        assert!(!told(vec![close(1012)]).is_left_over());
+        assert!(!told(vec![text("2")]).is_left_over());
+    }
+}

@@ -1,0 +1,149 @@
+//! The sessions that are reached by long-polling, by their sids.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::sync::{self, OwnedMutexGuard, watch};
+use tokio::time::sleep;
+
+use crate::transport::shard::wire::{Breach, Line, Wire};
+
+/// So long a session that is over waits for a poll to tell its client why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Who has a session's wire, as long as it is not over. Nobody, once the session has gone on over a WebSocket.
+pub(super) type Place = OwnedMutexGuard<Option<Wire>>;
+
+/// All of them. Who knows a sid speaks for its client: it is drawn from 128 random bits, and told to nobody else.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Sessions(Mutex<HashMap<Arc<str>, Arc<Session>>>);
+
+/// One session.
+#[derive(Debug)]
+pub(in crate::transport) struct Session {
+    sid: Arc<str>,
+    line: Line,
+    /// Who tells the client something has this.
+    wire: Arc<sync::Mutex<Option<Wire>>>,
+    /// Who hears the client has this.
+    hearing: sync::Mutex<()>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How far a session is on its way to a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its client polls.
+    Polling,
+    /// There is a WebSocket that has not shown yet that packets get through.
+    Probing,
+    /// They do: the client waits for its last poll to come back, and then changes.
+    Probed,
+    /// It has changed.
+    Gone,
+}
+
+impl Sessions {
+    /// Keeps a session that has begun, until it is over.
+    pub(super) fn begin(self: &Arc<Self>, wire: Wire) -> Arc<Session> {
+        let over = wire.over();
+        let session = Arc::new(Session {
+            sid: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).into(),
+            line: wire.line(),
+            wire: Arc::new(sync::Mutex::new(Some(wire))),
+            hearing: sync::Mutex::new(()),
+            phase: watch::Sender::new(Phase::Polling),
+        });
+        let sid = Arc::clone(&session.sid);
+        self.all().insert(Arc::clone(&sid), Arc::clone(&session));
+        let sessions = Arc::clone(self);
+        tokio::spawn(async move {
+            over.wait().await;
+            sleep(LAST_WORDS).await;
+            sessions.end(&sid);
+        });
+        session
+    }
+
+    /// The session of a sid.
+    pub(in crate::transport) fn find(&self, sid: &str) -> Option<Arc<Session>> {
+        self.all().get(sid).cloned()
+    }
+
+    /// Nobody finds it any more.
+    pub(super) fn end(&self, sid: &str) {
+        let ended = self.all().remove(sid);
+        drop(ended); // not while others wait: its wire tells the shard
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Session>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    /// What its client's requests name.
+    pub(super) fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    /// The way to its shard.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Tells the client from here on, unless somebody else does.
+    pub(super) fn try_tell(&self) -> Option<Place> {
+        Arc::clone(&self.wire).try_lock_owned().ok()
+    }
+
+    /// Tells the client when nobody else does any more.
+    pub(super) async fn tell(&self) -> Place {
+        Arc::clone(&self.wire).lock_owned().await
+    }
+
+    /// Hears the client from here on, unless somebody else does.
+    pub(super) fn try_hear(&self) -> Option<sync::MutexGuard<'_, ()>> {
+        self.hearing.try_lock().ok()
+    }
+
+    /// Hears the client when nobody else does any more.
+    pub(super) async fn hear(&self) -> sync::MutexGuard<'_, ()> {
+        self.hearing.lock().await
+    }
+
+    /// Has the gateway close it, for what its client must not do.
+    pub(super) fn broken(&self, reason: &'static str) {
+        self.line.broken(Breach { code: 1003, reason });
+    }
+
+    /// Has the gateway close it, for too much at once.
+    pub(super) fn too_large(&self) {
+        let reason = "message too big";
+        self.line.broken(Breach { code: 1009, reason });
+    }
+
+    /// How far it is on its way to a WebSocket.
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// What tells of that.
+    pub(super) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Goes from one phase to another; gives whether it was in the first.
+    pub(super) fn enter(&self, from: Phase, to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let was = *phase == from;
+            if was {
+                *phase = to;
+            }
+            was
+        })
+    }
+}
