@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import test from 'node:test'
+import { Socket as Engine } from 'engine.io-client'
 import { io } from 'socket.io-client'
 import WebSocket from 'ws'
 
@@ -262,6 +263,24 @@ for (const [way, settings] of Object.entries(ways)) {
     socket.connect()
     await next(socket, 'connect')
     assert.deepEqual(await ask(socket, 'leave', 'nowhere'), {})
+  })
+}
+
+for (const [way, settings] of Object.entries(ways)) {
+  test(`${way}: the plain protocol in Engine.IO`, options, async t => {
+    const [room, eve] = [`r-${randomUUID()}`, await Json.connect(t)]
+    await eve.ask({ type: 'subscribe', room })
+    const engine = new Engine(`ws://${HOST}`, { path: '/engine.io/', query: { room }, ...settings })
+    t.after(() => engine.close())
+    await next(engine, 'open')
+    if (!settings.transports) await next(engine, 'upgrade')
+    const got = next(engine, 'message')
+    engine.send('hi')
+    assert.equal((await got)[0], 'hi')
+    assert.equal((await eve.message()).data, 'hi')
+    const bytes = next(engine, 'message')
+    await eve.ask({ type: 'publish', room, data: 'AQI=', encoding: 'base64' })
+    assert.ok(Buffer.from([1, 2]).equals(Buffer.from((await bytes)[0])))
   })
 }
 

@@ -20,6 +20,8 @@ pub const SEPARATOR: char = '\u{1e}';
 #[derive(Debug)]
 pub struct Polling {
     addr: SocketAddr,
+    /// Where it began.
+    base: String,
     /// What the open packet said.
     pub opened: Value,
     /// What its requests name.
@@ -35,12 +37,21 @@ impl Polling {
     /// # Panics
     /// When the server refuses.
     pub async fn open(addr: SocketAddr) -> Self {
-        let answer = http::get(addr, PATH).await;
+        Self::open_at(addr, PATH).await
+    }
+
+    /// Opens a session at another address of Engine.IO.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn open_at(addr: SocketAddr, base: &str) -> Self {
+        let answer = http::get(addr, base).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         let json = answer.body.strip_prefix('0').expect("an open packet");
         let opened: Value = serde_json::from_str(json).unwrap();
         Self {
             addr,
+            base: base.to_owned(),
             sid: opened["sid"].as_str().unwrap().to_owned(),
             opened,
             earlier: VecDeque::new(),
@@ -64,13 +75,14 @@ impl Polling {
     /// The address of its polls and payloads.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("{PATH}&sid={}", self.sid)
+        format!("{}&sid={}", self.base, self.sid)
     }
 
     /// The address of a WebSocket that it changes to.
     #[must_use]
     pub fn socket_path(&self) -> String {
-        format!("{}&sid={}", crate::socketio::PATH, self.sid)
+        self.path()
+            .replace("transport=polling", "transport=websocket")
     }
 
     /// Polls once.

@@ -25,7 +25,12 @@ use crate::message::Message;
 use crate::names::RoomName;
 
 /// All protocols; a connection holds an index into this table.
-pub static PROTOCOLS: [&dyn Protocol; 3] = [&json::Json, &plain::Plain, &socketio::SocketIo];
+pub static PROTOCOLS: [&dyn Protocol; 4] = [
+    &json::Json,
+    &plain::Plain,
+    &socketio::SocketIo,
+    &engineio::EngineIo,
+];
 
 /// The place of `linnet.v1.json` in [`PROTOCOLS`].
 pub const JSON: ProtocolIndex = 0;
@@ -35,6 +40,9 @@ pub type ProtocolIndex = u8;
 
 /// The index of Socket.IO, which has an address of its own; those before it share one.
 pub const SOCKET_IO: ProtocolIndex = 2;
+
+/// The index of the plain protocol in Engine.IO, which has one too.
+pub const ENGINE_IO: ProtocolIndex = 3;
 
 /// Finds a protocol by its WebSocket subprotocol name or by the short name of the `protocol` query parameter.
 pub fn find(name: &str) -> Option<ProtocolIndex> {
@@ -54,8 +62,18 @@ pub trait Protocol: Send + Sync {
     /// The name in `?protocol=`.
     fn short_name(&self) -> &'static str;
 
+    /// The room of a handshake that names none, where the protocol lives in one and does without a name.
+    fn default_room(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether its clients are pinged in frames, and answer in frames.
+    fn pings(&self) -> bool {
+        false
+    }
+
     /// Appends the frames that come before all others, and gives what the protocol keeps of the connection, if it keeps
-    /// something: then its clients connect in a frame, whatever the handshake said, and are pinged in frames too.
+    /// something: then its clients connect in a frame, whatever the handshake said.
     /// `largest` is what a message may have in bytes, with all that belongs to it.
     fn begin(
         &self,

@@ -16,7 +16,8 @@ static SUBPROTOCOLS: LazyLock<Vec<Subprotocol>> = LazyLock::new(|| {
             name: protocol.subprotocol(),
             short: protocol.short_name(),
             // A protocol that joins the handshake's room has no other way to join one.
-            needs_room: protocol.first_request(&in_a_room).is_some(),
+            in_a_room: protocol.first_request(&in_a_room).is_some(),
+            default_room: protocol.default_room(),
         }
     };
     PROTOCOLS.iter().map(subprotocol).collect()
@@ -33,12 +34,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_plain_protocol_needs_a_room_and_the_json_one_is_the_default() {
+    fn plain_protocols_live_in_a_room_and_the_json_one_is_the_default() {
         let protocols = subprotocols().iter();
-        let needs = protocols.map(|protocol| (protocol.short, protocol.needs_room));
+        let needs = protocols.map(|protocol| (protocol.short, protocol.in_a_room));
         assert_eq!(
             needs.collect::<Vec<_>>(),
-            [("json", false), ("plain", true), ("socketio", false)]
+            [
+                ("json", false),
+                ("plain", true),
+                ("socketio", false),
+                ("engineio", true)
+            ]
         );
     }
 }

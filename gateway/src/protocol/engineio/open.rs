@@ -1,6 +1,7 @@
 //! The server's first packet.
 
 use super::Kind;
+use crate::protocol::Greeting;
 
 /// What holds for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +18,19 @@ pub struct Open<'a> {
     pub max_payload: usize,
 }
 
-impl Open<'_> {
+impl<'a> Open<'a> {
+    /// What holds for a session over a WebSocket.
+    #[must_use]
+    pub fn of(greeting: &Greeting, sid: &'a str) -> Self {
+        Self {
+            sid,
+            upgrades: &[],
+            ping_interval: greeting.ping * 1000,
+            ping_timeout: greeting.timeout * 1000,
+            max_payload: greeting.message_size,
+        }
+    }
+
     /// The packet.
     #[must_use]
     pub fn packet(&self) -> String {

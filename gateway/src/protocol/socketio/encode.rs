@@ -50,14 +50,7 @@ fn is_ours(name: &str) -> bool {
 
 /// The first packet of a session.
 pub(super) fn open(greeting: &Greeting) -> String {
-    Open {
-        sid: &greeting.connection_id.to_string(),
-        upgrades: &[],
-        ping_interval: greeting.ping * 1000,
-        ping_timeout: greeting.timeout * 1000,
-        max_payload: greeting.message_size,
-    }
-    .packet()
+    Open::of(greeting, &greeting.connection_id.to_string()).packet()
 }
 
 /// A live message, where its room is seen without the first `prefix` bytes of its name.

@@ -34,6 +34,10 @@ impl Protocol for SocketIo {
         "socketio"
     }
 
+    fn pings(&self) -> bool {
+        true
+    }
+
     fn begin(
         &self,
         greeting: &Greeting,

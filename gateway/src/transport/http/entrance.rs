@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 
 use super::upgrade::verb;
 use crate::protocol::engineio::Step;
-use crate::protocol::{PROTOCOLS, SOCKET_IO};
+use crate::protocol::{ENGINE_IO, PROTOCOLS, SOCKET_IO};
 
 /// Where a handshake came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,21 +16,24 @@ pub(super) enum Entrance {
     Socket,
     /// At `socket.io/`.
     SocketIo,
+    /// At `engine.io/`: the plain protocol.
+    EngineIo,
 }
 
 impl Entrance {
     /// Whether a request with GET is of a session by long-polling, or for one.
     pub(super) fn polls(self, query: Option<&str>, headers: &HeaderMap) -> bool {
         let step = Step::read(query.unwrap_or_default(), verb(&Method::GET, headers));
-        self == Self::SocketIo && !matches!(step, Ok(Step::WebSocket) | Err(_))
+        self != Self::Socket && !matches!(step, Ok(Step::WebSocket) | Err(_))
     }
 
     /// The protocols that are spoken there, as a part of [`PROTOCOLS`].
     pub(super) fn protocols(self) -> Range<usize> {
-        let own = usize::from(SOCKET_IO);
+        let [socket_io, engine_io] = [SOCKET_IO, ENGINE_IO].map(usize::from);
         match self {
-            Self::Socket => 0..own,
-            Self::SocketIo => own..PROTOCOLS.len(),
+            Self::Socket => 0..socket_io,
+            Self::SocketIo => socket_io..engine_io,
+            Self::EngineIo => engine_io..PROTOCOLS.len(),
         }
     }
 }
@@ -40,6 +43,7 @@ impl Entrance {
 pub(super) struct Entrances {
     socket: String,
     socket_io: String,
+    engine_io: String,
 }
 
 impl Entrances {
@@ -48,6 +52,7 @@ impl Entrances {
         Self {
             socket: format!("{path}ws"),
             socket_io: format!("{path}socket.io/"),
+            engine_io: format!("{path}engine.io/"),
         }
     }
 
@@ -56,8 +61,12 @@ impl Entrances {
         if path == self.socket {
             return Some(Entrance::Socket);
         }
-        let rest = socket_io.then(|| self.socket_io.strip_prefix(path))??;
-        matches!(rest, "" | "/").then_some(Entrance::SocketIo)
+        let is = |entrance: &str| matches!(entrance.strip_prefix(path), Some("" | "/"));
+        match socket_io {
+            true if is(&self.socket_io) => Some(Entrance::SocketIo),
+            true if is(&self.engine_io) => Some(Entrance::EngineIo),
+            _ => None,
+        }
     }
 }
 
@@ -72,6 +81,9 @@ mod tests {
             ("/chat/ws", false, Some(Entrance::Socket)),
             ("/chat/socket.io/", true, Some(Entrance::SocketIo)),
             ("/chat/socket.io", true, Some(Entrance::SocketIo)),
+            ("/chat/engine.io/", true, Some(Entrance::EngineIo)),
+            ("/chat/engine.io", true, Some(Entrance::EngineIo)),
+            ("/chat/engine.io/", false, None),
             ("/chat/socket.io/", false, None),
             ("/chat/socket.i", true, None),
             ("/chat/socket.io/x", true, None),
@@ -81,9 +93,10 @@ mod tests {
         ] {
             assert_eq!(entrances.at(path, socket_io), entrance, "{path}");
         }
-        let [first, second] = [Entrance::Socket, Entrance::SocketIo].map(Entrance::protocols);
+        let entrances = [Entrance::Socket, Entrance::SocketIo, Entrance::EngineIo];
+        let [first, second, third] = entrances.map(Entrance::protocols);
         assert_eq!((first.start, first.end), (0, second.start));
-        assert_eq!(second.end, PROTOCOLS.len());
+        assert_eq!((second.end, third.end), (third.start, PROTOCOLS.len()));
         assert_eq!(PROTOCOLS[second.start].short_name(), "socketio");
     }
 }

@@ -92,7 +92,9 @@ impl Exchange {
             }
             _ => {
                 let (public, lease) = (Arc::clone(&self.public), Arc::clone(&self.lease));
-                Answer::Later(Box::pin(polling::answer(public, client, request, lease)))
+                let protocols = entrance.protocols();
+                let answer = polling::answer(public, protocols, client, request, lease);
+                Answer::Later(Box::pin(answer))
             }
         }
     }

@@ -60,11 +60,11 @@ impl Policy {
     }
 
     /// Whether a client of this protocol can send a token after the handshake.
-    pub(super) fn can_connect(&self, protocol: usize) -> bool {
+    pub(in crate::transport) fn can_connect(&self, protocol: usize) -> bool {
         // One that lives in the handshake's room knows no requests.
         subprotocols()
             .get(protocol)
-            .is_some_and(|protocol| !protocol.needs_room)
+            .is_some_and(|protocol| !protocol.in_a_room)
     }
 
     /// What a handshake is judged by where these protocols are spoken.

@@ -228,7 +228,7 @@ pub(super) fn accept(
     headers: &HeaderMap,
 ) -> Result<Accepted, Refusal> {
     let policy = public.policy();
-    if entrance == Entrance::SocketIo {
+    if entrance != Entrance::Socket {
         match Step::read(query.unwrap_or_default(), verb(method, headers))? {
             Step::WebSocket => {}
             _ => return Err(engineio::Refused::BadRequest.into()),

@@ -11,6 +11,7 @@ mod payload;
 mod poll;
 mod session;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -23,11 +24,13 @@ use super::address::client::Client;
 use super::http::{Lease, Policy, Public, Refusal, cors, fetch, verb};
 use super::shard::Opening;
 use super::shard::wire::WireFrame;
+use super::subprotocols::subprotocols;
 use super::websocket::handshake::Refused;
 use super::websocket::query::Query;
 use super::{Role, Transport};
+use crate::names::RoomName;
 use crate::protocol::engineio::{self, Step};
-use crate::protocol::{Handshake, SOCKET_IO};
+use crate::protocol::{Handshake, ProtocolIndex};
 use crate::traces;
 pub(super) use change::Change;
 pub(super) use session::Sessions;
@@ -35,6 +38,7 @@ pub(super) use session::Sessions;
 /// Answers a request at an address of Engine.IO that is none for a WebSocket.
 pub(super) async fn answer(
     public: Arc<Public>,
+    protocols: Range<usize>,
     client: Client,
     request: Request<Incoming>,
     lease: Arc<Lease>,
@@ -51,6 +55,7 @@ pub(super) async fn answer(
     let request = Asking {
         public: &public,
         policy: &policy,
+        protocol: protocols.start,
         client,
         parts: &parts,
         lease: &lease,
@@ -86,6 +91,8 @@ fn text(body: Body) -> Response<Body> {
 struct Asking<'a> {
     public: &'a Arc<Public>,
     policy: &'a Arc<Policy>,
+    /// What is spoken, as a place among [`subprotocols`].
+    protocol: usize,
     client: Client,
     parts: &'a Parts,
     lease: &'a Lease,
@@ -126,14 +133,22 @@ impl Asking<'_> {
             .map_err(|error| Refused::bad_request("query", error.to_string()))?;
         let headers = &self.parts.headers;
         let token = fetch::token(headers, query.token, self.policy)?;
+        let default = subprotocols()[self.protocol].default_room;
+        let room = query.room.or_else(|| default.map(str::to_owned));
+        let room = room.as_deref().map(RoomName::parse).transpose();
+        let room = room.map_err(|error| Refused::bad_request("query", error.to_string()))?;
         let admitted = self.public.admit(self.client)?;
-        let identified = self.public.identify(self.client, token.as_deref(), true);
+        let later = self.policy.can_connect(self.protocol);
+        let identified = self.public.identify(self.client, token.as_deref(), later);
         let identity = identified.await?;
         let (place, seat) = admitted.into_parts();
         let name = query.name.as_deref();
         let opening = Opening {
-            protocol: SOCKET_IO,
-            handshake: Handshake::default(),
+            protocol: self.protocol as ProtocolIndex, // there are few
+            handshake: Handshake {
+                room,
+                echo: query.echo,
+            },
             info: name.map(|name| serde_json::json!({ "name": name }).to_string().into()),
             deflate: None,
             client: self.client.address,

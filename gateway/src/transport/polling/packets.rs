@@ -34,6 +34,15 @@ pub(super) enum Packet {
 }
 
 impl Packet {
+    /// What a frame of text is in an answer. A separator in it, which plain text may have, would make it two packets: such a
+    /// text goes as a message's bytes.
+    pub(super) fn of_text(text: Payload) -> Self {
+        match text.split_first() {
+            Some((b'4', rest)) if rest.contains(&SEPARATOR) => Self::Binary(text.without_first()),
+            _ => Self::Text(text),
+        }
+    }
+
     /// Bytes that it has in an answer.
     pub(super) fn len(&self) -> usize {
         match self {

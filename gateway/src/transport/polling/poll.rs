@@ -107,7 +107,7 @@ impl Told {
 
     fn add(&mut self, frame: Option<WireFrame>) {
         let packet = match frame {
-            Some(WireFrame::Text(text)) => Packet::Text(text),
+            Some(WireFrame::Text(text)) => Packet::of_text(text),
             Some(WireFrame::Binary(bytes)) => Packet::Binary(bytes),
             Some(WireFrame::Close { code, .. }) => {
                 self.over = Some(code);

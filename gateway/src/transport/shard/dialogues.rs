@@ -24,10 +24,12 @@ impl Shard {
             deflater: &mut self.deflater,
         };
         let largest = self.channel.limits.frame_size();
-        let dialogue = (encoding.protocol()).begin(&greeting, largest, &mut writer);
-        if dialogue.is_none() {
+        let protocol = encoding.protocol();
+        let dialogue = protocol.begin(&greeting, largest, &mut writer);
+        if !protocol.pings() {
             return;
         }
+        let connects = dialogue.is_some();
         let (heartbeat, now) = (self.channel.heartbeat, self.wheel.now());
         let handshake = connection.kept.take();
         let handshake = handshake.map(|kept| kept.memory.handshake);
@@ -41,9 +43,11 @@ impl Shard {
                 next: now + ticks(heartbeat.interval),
             }),
         }));
-        connection.state = State::Awaiting {
-            until: now + ticks(heartbeat.timeout),
-        };
+        if connects {
+            connection.state = State::Awaiting {
+                until: now + ticks(heartbeat.timeout),
+            };
+        }
         self.schedule(slot);
     }
 

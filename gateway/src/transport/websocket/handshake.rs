@@ -41,8 +41,10 @@ pub struct Subprotocol {
     pub name: &'static str,
     /// Its name in the query: `?protocol=`.
     pub short: &'static str,
-    /// Whether it makes no sense without `?room=`.
-    pub needs_room: bool,
+    /// Whether it makes no sense without a room: that of `?room=`.
+    pub in_a_room: bool,
+    /// The room of a client that names none.
+    pub default_room: Option<&'static str>,
 }
 
 /// What a handshake is judged by.
@@ -129,7 +131,9 @@ pub fn accept(
         .map_err(|error| Refused::bad_request("query", error.to_string()))?;
     let offers = Offers::of(headers, config.protocols)?;
     let protocol = choose_protocol(&offers, &query, config.protocols)?;
-    if config.protocols[protocol].needs_room && query.room.is_none() {
+    let spoken = &config.protocols[protocol];
+    let room = (query.room).or_else(|| spoken.default_room.map(str::to_owned));
+    if spoken.in_a_room && room.is_none() {
         let name = config.protocols[protocol].name;
         return Err(Refused::bad_request(
             "query",
@@ -158,7 +162,7 @@ pub fn accept(
         accept_key,
         subprotocol: offers.chosen.map(|index| config.protocols[index].name),
         protocol,
-        room: query.room,
+        room,
         echo: query.echo,
         name: query.name,
         token,

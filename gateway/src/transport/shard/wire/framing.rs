@@ -31,6 +31,15 @@ pub struct Payload {
     range: Range<usize>,
 }
 
+impl Payload {
+    /// All but its first byte.
+    #[must_use]
+    pub fn without_first(mut self) -> Self {
+        self.range.start = (self.range.start + 1).min(self.range.end);
+        self
+    }
+}
+
 impl Deref for Payload {
     type Target = [u8];
 
