@@ -172,7 +172,7 @@ fn requests_that_no_session_can_come_of_are_answered_in_the_words_of_the_protoco
         let gateway = Gateway::start(&manifest()).await;
         for (query, code) in [
             ("EIO=4&transport=webtransport", 0),
-            ("EIO=4&transport=websocket&sid=x", 1),
+            ("EIO=4&transport=websocket&sid=x", 3),
             ("EIO=3&transport=websocket", 5),
             ("", 5),
             ("EIO=4&transport=websocket", 3),

@@ -386,9 +386,7 @@ fn switching_socket_io_off_ends_those_who_poll() {
         let off = json!({"transports": {"socketIO": {"mode": "Disabled"}}});
         gateway.reconfigure(&manifest().spec(off)).await;
         let answer = poll.await.unwrap();
-        let packets: Vec<&str> = answer.body.split(SEPARATOR).collect();
-        assert!(packets[0].contains("transport_disabled"), "{packets:?}");
-        assert_eq!(packets.last(), Some(&"1"));
+        assert!(answer.body.contains("transport_disabled"), "{answer:?}");
         assert_eq!(ann.poll().await.status, 404);
         changed.ask(json!(["leave", "nowhere"])).await;
     });

@@ -177,8 +177,9 @@ impl Change {
             return self.session.broken("a poll or payload is under way still");
         };
         // Both end the connection where they fail: its wire is dropped.
-        if let (Some(wire), Ok(stream)) = (place.take(), stream.into_std()) {
-            wire.switch(NewSocket::new(stream, early, self.deflate));
+        if let (Some(mouth), Ok(stream)) = (place.take(), stream.into_std()) {
+            let socket = NewSocket::new(stream, early, self.deflate);
+            mouth.wire.switch(socket);
         }
     }
 }

@@ -9,7 +9,7 @@ use http::header::{CONNECTION, HeaderValue};
 use tokio::time::sleep;
 
 use super::packets::{Packet, Packets};
-use super::session::{Phase, Session};
+use super::session::{Mouth, Phase, Session};
 use super::text;
 use crate::protocol::engineio::Refused;
 use crate::transport::http::{Lease, Public, Refusal};
@@ -17,6 +17,8 @@ use crate::transport::shard::wire::{Wire, WireFrame};
 
 /// Bytes of one answer, about.
 const AT_ONCE: usize = 64 * 1024;
+/// Packets of one answer: python-engineio takes no more.
+const MOST_PACKETS: usize = 16;
 
 /// A poll that comes while its client is about to change to a WebSocket waits so long for something to tell: the client
 /// polls until it has heard that packets get through there.
@@ -40,12 +42,16 @@ pub(super) async fn poll(
         session.broken("a session has one poll at a time");
         return Err(Refused::BadRequest.into());
     };
-    let Some(wire) = place.as_mut() else {
+    let Some(Mouth { wire, over }) = place.as_mut() else {
         return Err(Refused::Sid.into());
     };
-    let mut told = Told::default();
+    let is_told = over.is_some(); // of the rest, and why
+    let mut told = Told {
+        over: *over,
+        ..Told::default()
+    };
     told.gather(wire);
-    if told.is_left_over() {
+    if told.is_left_over() && !is_told {
         public.sessions.end(session.sid());
         return Err(Refused::Sid.into());
     }
@@ -60,7 +66,8 @@ pub(super) async fn poll(
         keep = lease.waited(public);
         told.gather(wire);
     }
-    if told.over.is_some() {
+    *over = told.over;
+    if told.is_last() {
         public.sessions.end(session.sid());
         *place = None;
     }
@@ -99,6 +106,7 @@ impl Told {
     fn gather(&mut self, wire: &mut Wire) {
         while self.over.is_none()
             && self.bytes < AT_ONCE
+            && self.packets.len() < MOST_PACKETS
             && let Some(frame) = wire.next().now_or_never()
         {
             self.add(frame);
@@ -133,12 +141,20 @@ impl Told {
         matches!(self.over, Some(1000 | 1003 | 1009 | 4104)) && self.packets.iter().all(is_ping)
     }
 
+    /// Whether the client has all with this. The close packet comes alone: socket.io-client drops what comes with it.
+    fn is_last(&self) -> bool {
+        match self.over {
+            None => false,
+            Some(1000) => true,
+            Some(_) => self.packets.is_empty(),
+        }
+    }
+
     fn into_packets(mut self) -> Vec<Packet> {
         match self.over {
-            None => {}
             Some(1000) if self.packets.is_empty() => self.packets.push(Packet::Own(NOOP)),
-            Some(1000) => {}
-            Some(_) => self.packets.push(Packet::Own(CLOSE)),
+            Some(_) if self.packets.is_empty() => self.packets.push(Packet::Own(CLOSE)),
+            _ => {}
         }
         self.packets
     }
@@ -169,15 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_session_is_told_behind_all_else() {
+    fn the_end_of_a_session_is_told_alone_when_all_else_is_told() {
         let drained = told(vec![text("4a"), close(1012)]);
-        assert!(!drained.is_empty() && !drained.is_left_over());
-        assert_eq!(last(drained), r#"Some(Own("1"))"#);
-        let lost = Told {
-            over: Some(1006),
-            ..Told::default()
-        };
-        assert_eq!(last(lost), r#"Some(Own("1"))"#);
+        assert!(!drained.is_empty() && !drained.is_left_over() && !drained.is_last());
+        assert_eq!(drained.into_packets().len(), 1);
+        for code in [1012, 1006] {
+            let over = Told {
+                over: Some(code),
+                ..Told::default()
+            };
+            assert!(over.is_last());
+            assert_eq!(last(over), r#"Some(Own("1"))"#);
+        }
     }
 
     #[test]

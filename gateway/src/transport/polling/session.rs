@@ -1,6 +1,7 @@
 //! The sessions that are reached by long-polling, by their sids.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,20 +15,28 @@ use crate::transport::shard::wire::{Breach, Line, Wire};
 /// So long a session that is over waits for a poll to tell its client why.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// Who has a session's wire, as long as it is not over. Nobody, once the session has gone on over a WebSocket.
-pub(super) type Place = OwnedMutexGuard<Option<Wire>>;
+/// What a session has to tell. It is gone once the session is over, or goes on over a WebSocket.
+pub(super) type Place = OwnedMutexGuard<Option<Mouth>>;
+
+/// Where packets come from.
+#[derive(Debug)]
+pub(super) struct Mouth {
+    /// The session itself.
+    pub(super) wire: Wire,
+    /// Whether the gateway has ended it, with this code, and all else is told.
+    pub(super) over: Option<u16>,
+}
 
 /// All of them. Who knows a sid speaks for its client: it is drawn from 128 random bits, and told to nobody else.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::transport) struct Sessions(Mutex<HashMap<Arc<str>, Arc<Session>>>);
 
 /// One session.
-#[derive(Debug)]
 pub(in crate::transport) struct Session {
     sid: Arc<str>,
     line: Line,
     /// Who tells the client something has this.
-    wire: Arc<sync::Mutex<Option<Wire>>>,
+    mouth: Arc<sync::Mutex<Option<Mouth>>>,
     /// Who hears the client has this.
     hearing: sync::Mutex<()>,
     phase: watch::Sender<Phase>,
@@ -53,7 +62,7 @@ impl Sessions {
         let session = Arc::new(Session {
             sid: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).into(),
             line: wire.line(),
-            wire: Arc::new(sync::Mutex::new(Some(wire))),
+            mouth: Arc::new(sync::Mutex::new(Some(Mouth { wire, over: None }))),
             hearing: sync::Mutex::new(()),
             phase: watch::Sender::new(Phase::Polling),
         });
@@ -84,6 +93,21 @@ impl Sessions {
     }
 }
 
+/// Without its sid, which is a secret.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Session");
+        out.field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+/// Without their sids.
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sessions").field(&self.all().len()).finish()
+    }
+}
+
 impl Session {
     /// What its client's requests name.
     pub(super) fn sid(&self) -> &str {
@@ -97,12 +121,12 @@ impl Session {
 
     /// Tells the client from here on, unless somebody else does.
     pub(super) fn try_tell(&self) -> Option<Place> {
-        Arc::clone(&self.wire).try_lock_owned().ok()
+        Arc::clone(&self.mouth).try_lock_owned().ok()
     }
 
     /// Tells the client when nobody else does any more.
     pub(super) async fn tell(&self) -> Place {
-        Arc::clone(&self.wire).lock_owned().await
+        Arc::clone(&self.mouth).lock_owned().await
     }
 
     /// Hears the client from here on, unless somebody else does.

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use super::pipe::{READY, UNHEARD};
-use super::{Ended, Wire, WireFrame};
+use super::{Ended, NewSocket, Wire, WireFrame};
 use crate::broker::nats::Settings;
 use crate::broker::nats::health::Health;
 use crate::config::Channel;
@@ -300,6 +301,64 @@ async fn of_a_visitor_nobody_is_told_and_what_it_publishes_is_heard() {
     let ack = ask(&mut visitor, publish).await;
     assert_eq!(ack["type"], "ack", "and no greeting before it");
     assert_eq!(next(&mut client).await["data"], "hi");
+}
+
+/// A socket for a shard, and its other end.
+async fn pair() -> (std::net::TcpStream, tokio::net::TcpStream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap());
+    let (client, accepted) = tokio::join!(client, listener.accept());
+    (accepted.unwrap().0.into_std().unwrap(), client.unwrap())
+}
+
+/// The next frame of a server, which is text of at least 126 bytes.
+async fn long_text(socket: &mut tokio::net::TcpStream) -> Value {
+    let mut header = [0; 4];
+    within(socket.read_exact(&mut header)).await.unwrap();
+    assert_eq!(header[..2], [0x81, 126]);
+    let length = u16::from_be_bytes([header[2], header[3]]);
+    let mut payload = vec![0; usize::from(length)];
+    within(socket.read_exact(&mut payload)).await.unwrap();
+    serde_json::from_slice(&payload).unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_over_a_socket_with_all_that_was_not_taken() {
+    const MESSAGES: usize = 200;
+    let gateway = gateway(", limits: {messagesPerSecond: 10000, messageBurst: 10000}");
+    let (mut moving, mut publisher) = (open(&gateway), open(&gateway));
+    for wire in [&mut moving, &mut publisher] {
+        next(wire).await;
+        ask(wire, json!({"type": "subscribe", "room": "a"})).await;
+    }
+    let text = "x".repeat(500);
+    let publish = |n: usize| json!({"type": "publish", "room": "a", "data": [n, text]});
+    for n in 0..MESSAGES {
+        let request = publish(n).to_string();
+        publisher.send_text(request).await.unwrap();
+        assert_eq!(next(&mut publisher).await["data"][0], n);
+    }
+    assert_eq!(next(&mut moving).await["data"][0], 0); // of a buffer that may have more
+    let (socket, mut client) = pair().await;
+    let over = moving.over();
+    moving.switch(NewSocket::new(socket, Vec::new(), None));
+    within(over.wait()).await;
+    publisher
+        .send_text(publish(MESSAGES).to_string())
+        .await
+        .unwrap();
+    for n in 1..=MESSAGES {
+        assert_eq!(long_text(&mut client).await["data"][0], n);
+    }
+    let count = |transport: Transport| {
+        let shards = gateway.shards.iter();
+        let counts = shards.map(|shard| shard.metrics().transports[transport as usize].get());
+        counts.sum::<u64>()
+    };
+    assert_eq!(count(Transport::ServerSentEvents), 1);
+    assert_eq!(count(Transport::WebSocket), 1);
+    drop(client);
+    remain(&gateway, 1).await;
 }
 
 #[test]
