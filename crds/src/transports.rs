@@ -12,7 +12,7 @@ pub struct Transports {
     /// WebSocket, always on.
     pub web_socket: WebSocket,
 
-    /// Socket.IO v4 below `socket.io/`.
+    /// Socket.IO v4 below `socket.io/`, and the plain protocol in Engine.IO below `engine.io/`.
     #[serde(rename = "socketIO")]
     pub socket_io: OptionalTransport,
 

@@ -315,6 +315,25 @@ fn who_answers_pings_without_polling_is_a_slow_client_too() {
 }
 
 #[test]
+fn who_goes_away_while_a_poll_waits_is_gone_at_once() {
+    scenario(60, async {
+        let presence = json!({"match": "*", "presence": {"mode": "Full"}});
+        let gateway = Gateway::start(&manifest().room(presence).without_pings()).await;
+        let mut bob = gateway.client().await;
+        bob.ack(json!({"type": "subscribe", "room": "lobby", "presence": true}))
+            .await;
+        let ann = honest(&gateway).await;
+        assert!(bob.next_of("presence").await["join"].is_array());
+        let mut raw = Raw::tcp(gateway.public).await;
+        let poll = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", ann.path());
+        raw.send(poll.as_bytes()).await;
+        drop(raw);
+        assert!(bob.next_of("presence").await["leave"].is_array());
+        refused(&ann.poll().await, 1);
+    });
+}
+
+#[test]
 fn who_opens_a_session_and_says_nothing_is_closed_and_forgotten() {
     scenario(60, async {
         let heartbeat = json!({"heartbeat": {"intervalSeconds": 5, "timeoutSeconds": 2}});

@@ -24,6 +24,9 @@ const MOST_PACKETS: usize = 16;
 /// polls until it has heard that packets get through there.
 const LET_GO: Duration = Duration::from_millis(100);
 
+/// Stands for a session whose client has gone: what it is told nobody reads.
+const GONE: u16 = 1006;
+
 /// Tells that the session is over.
 const CLOSE: &str = "1";
 /// Tells nothing.
@@ -62,6 +65,7 @@ pub(super) async fn poll(
             biased;
             frame = wire.next() => told.add(frame),
             () = let_go(session) => told.packets.push(Packet::Own(NOOP)),
+            () = lease.left() => told.over = Some(GONE),
         }
         keep = lease.waited(public);
         told.gather(wire);
@@ -97,7 +101,7 @@ async fn let_go(session: &Session) {
 struct Told {
     packets: Vec<Packet>,
     bytes: usize,
-    /// With which code the gateway has ended the session; 1006 where it has not said.
+    /// With which code the gateway has ended the session; 1006 where it has not said, or where its client is gone.
     over: Option<u16>,
 }
 
@@ -122,7 +126,7 @@ impl Told {
                 return;
             }
             None => {
-                self.over = Some(1006);
+                self.over = Some(GONE);
                 return;
             }
         };
