@@ -2,51 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
-use linnet_tests::gateway::{binary, workspace};
+use linnet_tests::example::Run;
 use linnet_tests::prelude::*;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 
-/// How long the first run may take, which fetches what it needs.
-const PATIENCE: u64 = 600;
-
-/// A run of the example.
-struct Run {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Run {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(workspace().join("examples/handler/run"))
-            .args(arguments)
-            .env("LINNET_LISTEN", "127.0.0.1:0")
-            .env("LINNET_GATEWAY_BIN", binary().canonicalize().unwrap())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    /// Reads until a line holds `word`; gives what follows it.
-    async fn says(&mut self, word: &str) -> String {
-        let found = async {
-            loop {
-                let line = self.lines.next_line().await.unwrap();
-                let line = line.unwrap_or_else(|| panic!("it ended before it said {word:?}"));
-                if let Some((_, rest)) = line.split_once(word) {
-                    return rest.to_owned();
-                }
-            }
-        };
-        within(("the example says", word), PATIENCE, found).await
-    }
-}
+const SCRIPT: &str = "examples/handler/run";
 
 fn request(event: &str, data: Value) -> Value {
     json!({"type": "request", "event": event, "data": data})
@@ -54,7 +14,7 @@ fn request(event: &str, data: Value) -> Value {
 
 /// Ann comes in and asks; Mallory does not come in; Bob comes and leaves.
 async fn serves(language: &str, way: &str) {
-    let mut run = Run::start(&[language, way]);
+    let mut run = Run::start(SCRIPT, &[language, way]);
     let public: SocketAddr = run.says("gateway at ").await.parse().unwrap();
     let mut ann = Client::open(public, "name=Ann").await.unwrap();
     assert_eq!(
@@ -87,13 +47,8 @@ async fn serves(language: &str, way: &str) {
         alone = who["data"] == json!(["Ann"]);
     }
 
-    let pid = run.child.id().unwrap().to_string();
-    let kill = format!("kill -TERM {pid}");
-    let sent = std::process::Command::new("sh")
-        .args(["-c", &kill])
-        .status();
-    assert!(sent.unwrap().success());
-    let ended = within("its end", 60, run.child.wait()).await.unwrap();
+    run.terminate();
+    let ended = run.ended().await;
     assert!(!ended.success());
     let again = tokio::net::TcpStream::connect(&public).await;
     assert!(again.is_err(), "the gateway went with it");
@@ -122,8 +77,8 @@ fn the_shop_has_a_back_end_in_python_over_nats() {
 #[test]
 fn what_it_does_not_know_it_explains() {
     scenario(60, async {
-        let mut run = Run::start(&["cobol"]);
-        let ended = within("its end", 60, run.child.wait()).await.unwrap();
+        let mut run = Run::start(SCRIPT, &["cobol"]);
+        let ended = run.ended().await;
         assert_eq!(ended.code(), Some(2));
     });
 }

@@ -1,5 +1,7 @@
 //! One client connection: the steps from the upgrade to the acknowledged subscription, then counting.
 
+mod packets;
+
 use std::{
     io::{ErrorKind, Read, Write},
     time::Instant,
@@ -13,7 +15,7 @@ use super::{
     handshake,
     marker::Marker,
     plan::{Plan, Protocol, Since},
-    socketio::{self, Packet},
+    polling::Poller,
     swarm::Tally,
     track::Tracker,
 };
@@ -57,6 +59,8 @@ pub(super) struct Connection {
     started: Instant,
     /// Bytes of a frame whose rest has not arrived; empty at nearly all times.
     partial: Vec<u8>,
+    /// How far it has come, where it polls.
+    poller: Option<Box<Poller>>,
     /// What the close frame of the server said.
     close_reason: Option<String>,
 }
@@ -88,6 +92,7 @@ impl Connection {
             tracker: verify.then(Box::default),
             started: Instant::now(),
             partial: Vec::new(),
+            poller: None,
             close_reason: None,
         }
     }
@@ -184,6 +189,9 @@ impl Connection {
 
     /// Takes all that is complete at the start of `bytes` and returns its length.
     fn consume(&mut self, bytes: &[u8], plan: &Plan, tally: &mut Tally) -> Result<usize, String> {
+        if plan.protocol == Protocol::Polling {
+            return self.poll(bytes, plan, tally);
+        }
         let mut used = 0;
         if self.stage == Stage::Upgrading {
             let Some(length) = handshake::head_len(bytes) else {
@@ -195,6 +203,7 @@ impl Connection {
             match plan.protocol {
                 Protocol::Json | Protocol::SocketIo => self.stage = Stage::Greeting,
                 Protocol::Plain => self.ready(plan, tally)?,
+                Protocol::Polling => {} // it upgrades nothing
             }
         }
         while let Some(frame) = frames::parse(&bytes[used..])
@@ -215,6 +224,7 @@ impl Connection {
                 }
                 Protocol::Json => self.answer(frame, plan, tally)?,
                 Protocol::SocketIo => self.packet(frame, plan, tally)?,
+                Protocol::Polling => {}
             },
             Opcode::Ping => {
                 tally.pings += 1;
@@ -242,11 +252,15 @@ impl Connection {
     }
 
     fn message(&mut self, frame: &Frame<'_>, tally: &mut Tally) {
+        self.count(frame.payload, frame.wire, tally);
+    }
+
+    fn count(&mut self, payload: &[u8], wire: usize, tally: &mut Tally) {
         self.messages += 1;
         tally.messages += 1;
-        tally.bytes += frame.wire as u64;
+        tally.bytes += wire as u64;
         if let Some(tracker) = &mut self.tracker
-            && let Some(marker) = Marker::find(frame.payload)
+            && let Some(marker) = Marker::find(payload)
         {
             tracker.see(marker.sequence);
             tally
@@ -302,41 +316,6 @@ impl Connection {
                 tally.others += 1;
                 Ok(())
             }
-        }
-    }
-
-    /// A Socket.IO packet.
-    fn packet(&mut self, frame: &Frame<'_>, plan: &Plan, tally: &mut Tally) -> Result<(), String> {
-        let mut out = Vec::new();
-        match (self.stage, Packet::of(frame.payload)) {
-            (Stage::Ready | Stage::Closing, Packet::Message) => self.message(frame, tally),
-            (_, Packet::Ping) => {
-                tally.pings += 1;
-                frames::push_client_frame(&mut out, Opcode::Text, socketio::PONG);
-            }
-            (Stage::Greeting, Packet::Opened) => {
-                frames::push_client_frame(&mut out, Opcode::Text, socketio::CONNECT);
-            }
-            (Stage::Greeting, Packet::Connected) => {
-                self.subscriptions = plan.subscriptions();
-                self.stage = Stage::Subscribing;
-                out = plan.subscribe(self.number, None);
-            }
-            (Stage::Subscribing, Packet::Acknowledged) => {
-                self.subscriptions -= 1;
-                if self.subscriptions == 0 {
-                    self.ready(plan, tally)?;
-                }
-            }
-            (_, Packet::Event) => tally.others += 1,
-            _ => {
-                let packet = String::from_utf8_lossy(frame.payload);
-                return Err(format!("unexpected packet: {packet}"));
-            }
-        }
-        match out.is_empty() {
-            true => Ok(()),
-            false => self.send_or(&out),
         }
     }
 

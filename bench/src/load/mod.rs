@@ -10,6 +10,7 @@ pub mod handshake;
 pub mod knocking;
 pub mod marker;
 mod plan;
+mod polling;
 mod publisher;
 mod socketio;
 mod swarm;

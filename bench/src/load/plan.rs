@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     frames::{self, Opcode},
-    handshake, socketio,
+    handshake,
+    polling::Poller,
+    socketio,
     track::Latency,
 };
 
@@ -20,6 +22,8 @@ pub enum Protocol {
     Plain,
     /// Socket.IO 5 over WebSocket: enters the main namespace, then joins.
     SocketIo,
+    /// The same by long-polling.
+    Polling,
 }
 
 /// How a group's connections meet in rooms.
@@ -104,6 +108,7 @@ impl Plan {
                 None,
             ),
             Protocol::SocketIo => handshake::request(&host, socketio::PATH, None),
+            Protocol::Polling => Poller::open(self),
         }
     }
 
@@ -118,22 +123,34 @@ impl Plan {
 
     /// What the connection of this number, from 0, subscribes with.
     pub(super) fn subscribe(&self, number: usize, since: Option<&Since>) -> Vec<u8> {
-        let rooms = match self.rooms {
-            Rooms::One => vec![self.room.clone()],
-            Rooms::Spread(rooms) => vec![format!("{}-{}", self.room, number % rooms)],
-            Rooms::Own(rooms) => (number * rooms..(number + 1) * rooms)
-                .map(|room| format!("{}-{room}", self.room))
-                .collect(),
-        };
         let mut out = Vec::new();
-        for (index, room) in rooms.iter().enumerate() {
+        for (index, room) in self.rooms_of(number).iter().enumerate() {
             let request = match self.protocol {
-                Protocol::SocketIo => socketio::join(index + 1, room),
+                Protocol::SocketIo | Protocol::Polling => socketio::join(index + 1, room),
                 Protocol::Json | Protocol::Plain => subscribe(index + 1, room, since),
             };
             frames::push_client_frame(&mut out, Opcode::Text, request.as_bytes());
         }
         out
+    }
+
+    /// The packets by which the connection of this number joins.
+    pub(super) fn joins(&self, number: usize) -> Vec<String> {
+        let rooms = self.rooms_of(number);
+        let rooms = rooms.iter().enumerate();
+        rooms
+            .map(|(index, room)| socketio::join(index + 1, room))
+            .collect()
+    }
+
+    fn rooms_of(&self, number: usize) -> Vec<String> {
+        match self.rooms {
+            Rooms::One => vec![self.room.clone()],
+            Rooms::Spread(rooms) => vec![format!("{}-{}", self.room, number % rooms)],
+            Rooms::Own(rooms) => (number * rooms..(number + 1) * rooms)
+                .map(|room| format!("{}-{room}", self.room))
+                .collect(),
+        }
     }
 }
 

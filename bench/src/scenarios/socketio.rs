@@ -40,8 +40,9 @@ impl Subject {
 
 /// Measures deliveries, then idle connections.
 pub fn run(settings: &Settings) -> Result<Report> {
-    let mut report = Report::new("socketio", "Socket.IO clients over WebSocket");
-    deliveries(settings, &mut report)?;
+    let mut report = Report::new("socketio", "Socket.IO clients");
+    let frame_bytes = deliveries(settings, &mut report)?;
+    polling(settings, &mut report, frame_bytes)?;
     memory(settings, &mut report)?;
     Ok(report)
 }
@@ -54,7 +55,8 @@ fn manifest() -> String {
     channel.to_yaml()
 }
 
-fn deliveries(settings: &Settings, report: &mut Report) -> Result<()> {
+/// Over WebSocket. Gives the length of the frames.
+fn deliveries(settings: &Settings, report: &mut Report) -> Result<usize> {
     let traffic = Traffic {
         subscribers: settings.pick(1000, 50),
         schedule: Schedule {
@@ -70,7 +72,7 @@ fn deliveries(settings: &Settings, report: &mut Report) -> Result<()> {
         subjects.push(Subject::Bare(shards));
     }
     // Learns the length of the frames; its timing is thrown away.
-    let frame_bytes = of_gateway(settings, traffic)?.frame_bytes;
+    let frame_bytes = of_gateway(settings, Protocol::SocketIo, traffic)?.frame_bytes;
     report.method = format!(
         "{} clients in one room, 128 bytes of data, {} messages/s, user + system time of the server over the deliveries \
          of a window, which starts after a second of warm-up; fresh processes each time, in turns. Frames of all servers \
@@ -94,9 +96,9 @@ fn deliveries(settings: &Settings, report: &mut Report) -> Result<()> {
         order.rotate_left(pair % subjects.len());
         for index in order {
             let sample = match subjects[index] {
-                Subject::Gateway => of_gateway(settings, traffic)?,
+                Subject::Gateway => of_gateway(settings, Protocol::SocketIo, traffic)?,
                 Subject::Bare(loops) => fanout::reference(traffic, frame_bytes, loops, false)?,
-                Subject::Node => of_node(traffic, frame_bytes)?,
+                Subject::Node => of_node(Protocol::SocketIo, traffic, frame_bytes)?,
             };
             series[index].push(sample.cpu_us_per_delivery);
             late[index].push(sample.p99_us);
@@ -127,28 +129,65 @@ fn deliveries(settings: &Settings, report: &mut Report) -> Result<()> {
         }
     }
     report.notes.push(format!(
-        "Server and clients together took {busiest:.2} cores at most."
+        "Over WebSocket server and clients together took {busiest:.2} cores at most."
+    ));
+    Ok(frame_bytes)
+}
+
+/// By long-polling, where each delivery is an answer and the next question.
+fn polling(settings: &Settings, report: &mut Report, frame_bytes: usize) -> Result<()> {
+    let traffic = Traffic {
+        subscribers: settings.pick(1000, 50),
+        schedule: Schedule {
+            per_second: settings.pick(1.0, 20.0),
+            burst: 1,
+            seconds: settings.pick(20.0, 0.5),
+            data_bytes: 128,
+        },
+    };
+    let (mut ours, mut nodes) = (Vec::new(), Vec::new());
+    for pair in 0..settings.pairs {
+        progress(&format!("polling: pair {} of {}", pair + 1, settings.pairs));
+        for turn in 0..2 {
+            if (pair + turn) % 2 == 0 {
+                ours.push(of_gateway(settings, Protocol::Polling, traffic)?.cpu_us_per_delivery);
+            } else {
+                let sample = of_node(Protocol::Polling, traffic, frame_bytes)?;
+                nodes.push(sample.cpu_us_per_delivery);
+            }
+        }
+    }
+    report
+        .rows
+        .extend(Summary::of_ratios(&ours, &nodes).map(|value| {
+            let what = "delivery by long-polling / Node's socket.io";
+            Row::new(what, Unit::Ratio, value).at_most(1.0 / 3.0)
+        }));
+    for (whose, values) in [("gateway", ours), ("Node's socket.io", nodes)] {
+        report.rows.extend(Summary::of(values).map(|value| {
+            let what = format!("{whose}: CPU per delivery by long-polling");
+            Row::new(what, Unit::Microseconds, value)
+        }));
+    }
+    report.notes.push(format!(
+        "Long-polling: {} clients, {} messages/s for {} s, one connection each on which they poll and post.",
+        traffic.subscribers, traffic.schedule.per_second, traffic.schedule.seconds
     ));
     Ok(())
 }
 
-fn of_gateway(settings: &Settings, traffic: Traffic) -> Result<Sample> {
+fn of_gateway(settings: &Settings, protocol: Protocol, traffic: Traffic) -> Result<Sample> {
     let server = settings.start_gateway(&manifest())?;
-    fanout::window(
-        server.target,
-        Protocol::SocketIo,
-        traffic,
-        |load, schedule| {
-            Ok(load
-                .publish(server.target.address, ROOM, schedule)?
-                .messages)
-        },
-    )
+    fanout::window(server.target, protocol, traffic, |load, schedule| {
+        Ok(load
+            .publish(server.target.address, ROOM, schedule)?
+            .messages)
+    })
 }
 
-fn of_node(traffic: Traffic, frame_bytes: usize) -> Result<Sample> {
+fn of_node(protocol: Protocol, traffic: Traffic, frame_bytes: usize) -> Result<Sample> {
     let mut server = Reference::node()?;
-    fanout::window(server.target, Protocol::SocketIo, traffic, |_, schedule| {
+    fanout::window(server.target, protocol, traffic, |_, schedule| {
         let sent = server.send(&Send {
             schedule,
             frame_bytes,
@@ -161,26 +200,35 @@ fn of_node(traffic: Traffic, frame_bytes: usize) -> Result<Sample> {
 fn memory(settings: &Settings, report: &mut Report) -> Result<()> {
     let connections = settings.pick(10_000, 200);
     let rest = settings.pick(30.0, 0.5);
-    let (mut ours, mut nodes) = (Vec::new(), Vec::new());
-    for repetition in 0..settings.pairs {
-        progress(&format!("memory: {} of {}", repetition + 1, settings.pairs));
-        let gateway = settings.start_gateway(&manifest())?;
-        ours.push(grown(gateway.target, connections, rest)?);
-        drop(gateway);
-        let node = Reference::node()?;
-        nodes.push(grown(node.target, connections, rest)?);
-    }
-    for (what, samples, target) in [
-        ("gateway", ours, Some(6.0)),
-        ("Node's socket.io", nodes, None),
-    ] {
-        report.rows.extend(Summary::of(samples).map(|value| {
-            let what = format!("{what}: resident memory per idle connection");
-            Row {
-                target,
-                ..Row::new(what, Unit::Kilobytes, value)
-            }
-        }));
+    let kinds = [
+        (Protocol::SocketIo, "over WebSocket", Some(6.0)),
+        (Protocol::Polling, "by long-polling", None),
+    ];
+    for (protocol, how, target) in kinds {
+        let (mut ours, mut nodes) = (Vec::new(), Vec::new());
+        for repetition in 0..settings.pairs {
+            progress(&format!(
+                "memory {how}: {} of {}",
+                repetition + 1,
+                settings.pairs
+            ));
+            let gateway = settings.start_gateway(&manifest())?;
+            ours.push(grown(gateway.target, protocol, connections, rest)?);
+            drop(gateway);
+            let node = Reference::node()?;
+            nodes.push(grown(node.target, protocol, connections, rest)?);
+        }
+        for (whose, samples, target) in
+            [("gateway", ours, target), ("Node's socket.io", nodes, None)]
+        {
+            report.rows.extend(Summary::of(samples).map(|value| {
+                let what = format!("{whose}: resident memory per idle connection {how}");
+                Row {
+                    target,
+                    ..Row::new(what, Unit::Kilobytes, value)
+                }
+            }));
+        }
     }
     report.notes.push(format!(
         "Memory: (resident memory {rest} s after {connections} connections had joined a room − before the first) / \
@@ -190,12 +238,12 @@ fn memory(settings: &Settings, report: &mut Report) -> Result<()> {
 }
 
 /// Kilobytes of resident memory for each of so many idle connections.
-fn grown(target: Target, connections: usize, rest: f64) -> Result<f64> {
+fn grown(target: Target, protocol: Protocol, connections: usize, rest: f64) -> Result<f64> {
     let before = target.resident()?;
     let mut load = Load::start()?;
     let plan = Plan {
         verify_every: 0,
-        ..Plan::new(target.address, Protocol::SocketIo, "idle", connections)
+        ..Plan::new(target.address, protocol, "idle", connections)
     };
     let group = load.open(plan)?.group;
     thread::sleep(Duration::from_secs_f64(rest));
