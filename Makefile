@@ -1,7 +1,8 @@
 # What a person does often. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run run-limits run-products run-worker test test-quick test-system test-interop test-conformance test-hostile \
-	test-browser test-js test-chart test-cluster fuzz bench check fmt generate images cluster cluster-down clean
+.PHONY: help run run-limits run-microservices run-products run-worker test test-quick test-system test-interop \
+	test-conformance test-hostile test-browser test-js test-chart test-cluster fuzz bench check fmt generate images cluster \
+	cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +15,9 @@ run-limits: ## serve examples/limits.yaml
 
 run-worker: ## a chat whose messages go through a worker, with everything that it needs
 	examples/worker/run
+
+run-microservices: ## a restaurant whose orders go through three workers, with everything that it needs
+	examples/microservices/run
 
 run-products: ## a shop on PostgreSQL whose changes are seen by all pages, with everything that it needs
 	examples/products/run
