@@ -1,5 +1,6 @@
 """The NATS of a release."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -18,6 +19,17 @@ def configuration(*settings):
 
 
 class Nats(unittest.TestCase):
+    def test_a_network_policy_lets_in_gateways_the_operator_and_who_is_named(self):
+        def clients(*settings):
+            policy = only(objects(*ONE, "networkPolicy.enabled=true", *settings), "NetworkPolicy", "linnet-nats")
+            [rule] = [rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == 4222]
+            return rule["from"]
+
+        worker = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "counter"}}}
+        self.assertEqual(len(clients()), 2)
+        named = clients("networkPolicy.natsFrom=" + json.dumps([worker]))
+        self.assertEqual(named, [*clients(), worker])
+
     def test_nats_server_takes_the_configuration(self):
         for settings in [ONE, THREE, [*ONE, "nats.storage.size=1Ti", "nats.maxPayload=64Mi"]]:
             with self.subTest(settings=settings), tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,8 @@ FILLED = [
     'serviceAccount={"create":true,"name":"me","annotations":{"a":"b"}}',
     'nats={"enabled":true,"image":{"repository":"nats","digest":"sha256:' + "1" * 64 + '"},"storage":{"size":"1Ti","className":"fast"},'
     '"nodeSelector":{"a":"b"},"tolerations":[{"operator":"Exists"}]}',
-    'networkPolicy={"enabled":true,"metricsFrom":[{"namespaceSelector":{"matchLabels":{"a":"b"}}}]}',
+    'networkPolicy={"enabled":true,"metricsFrom":[{"namespaceSelector":{"matchLabels":{"a":"b"}}}],'
+    '"natsFrom":[{"podSelector":{"matchLabels":{"app":"counter"}}}]}',
     'serviceMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
     'podMonitor={"enabled":true,"labels":{"release":"prometheus"}}',
     'prometheusRule={"enabled":true,"labels":{"release":"prometheus"},"runbooks":"https://example.com/"}',
