@@ -1,15 +1,17 @@
-# The images of Linnet: one static executable each and the certificates to trust, nothing else.
+# The images of Linnet and of its examples: one static executable each and the certificates to trust, nothing else.
 #
 #   docker build --target gateway  --tag linnet-gateway:dev  .      everything from source
 #   docker build --target operator --tag linnet-operator:dev .
 #   docker build --target outbox   --tag linnet-outbox:dev   .
+#   docker build --target products --tag linnet-products:dev .                  examples/products
+#   docker build --target microservices --tag linnet-microservices:dev .        examples/microservices
 #   make images                     the stages runtime-…, with executables that cargo built on this machine
 #
 # The runtime stages come first: a builder that knows no unused stages then never starts the build stage for them.
 
 ARG RUST_VERSION=1.95
 
-# ------------------------------------------------------------------------------------------------ what both images are
+# ----------------------------------------------------------------------------------------------- what all images are
 
 FROM scratch AS base
 ARG VERSION=0.1.0
@@ -41,6 +43,17 @@ EXPOSE 8082
 ENTRYPOINT ["/linnet-outbox"]
 CMD ["run"]
 
+FROM base AS products-base
+LABEL org.opencontainers.image.title="linnet-products" \
+      org.opencontainers.image.description="An example: a shop's products over REST, whose changes all pages see"
+EXPOSE 8090
+ENTRYPOINT ["/products"]
+
+FROM base AS microservices-base
+LABEL org.opencontainers.image.title="linnet-microservices" \
+      org.opencontainers.image.description="An example: a worker that takes a restaurant's orders"
+ENTRYPOINT ["/counter"]
+
 # -------------------------------------------------------------- from executables that lie in the context's first folder
 
 FROM gateway-base AS runtime-gateway
@@ -51,21 +64,36 @@ FROM operator-base AS runtime-operator
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY linnet-operator /linnet-operator
 
+FROM outbox-base AS runtime-outbox
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY linnet-outbox /linnet-outbox
+
+FROM products-base AS runtime-products
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY products /products
+
+FROM microservices-base AS runtime-microservices
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY counter /counter
+
 # ---------------------------------------------------------------------------------------------------------- from source
 
 FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # Linked with everything, glibc too, so that `FROM scratch` suffices. The explicit target keeps the flag off build scripts.
+# Examples are built apart: with them cargo would give all executables what only tests need of a crate.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
- && RUSTFLAGS='-C target-feature=+crt-static' cargo build --locked --profile image --target "$target" \
-      --package linnet-gateway --package linnet-operator --package linnet-outbox \
-      --bins --example products \
+ && export RUSTFLAGS='-C target-feature=+crt-static' \
+ && cargo build --locked --profile image --target "$target" \
+      --package linnet-gateway --package linnet-operator --package linnet-outbox --bins \
+ && cargo build --locked --profile image --target "$target" \
+      --package linnet-outbox --package linnet-worker --example products --example counter \
  && mkdir /out \
- && strip --strip-all -o /out/linnet-gateway "target/$target/image/linnet-gateway" \
- && strip --strip-all -o /out/linnet-operator "target/$target/image/linnet-operator" \
- && strip --strip-all -o /out/linnet-outbox "target/$target/image/linnet-outbox" \
- && strip --strip-all -o /out/products "target/$target/image/examples/products"
+ && cd "target/$target/image" \
+ && for executable in linnet-gateway linnet-operator linnet-outbox examples/products examples/counter; do \
+      strip --strip-all -o "/out/${executable##*/}" "$executable" || exit 1; \
+    done
 
 FROM operator-base AS operator
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
@@ -75,11 +103,13 @@ FROM outbox-base AS outbox
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/linnet-outbox /linnet-outbox
 
-# examples/products
-FROM base AS products
+FROM products-base AS products
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/products /products
-EXPOSE 8090
-ENTRYPOINT ["/products"]
+
+FROM microservices-base AS microservices
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/counter /counter
 
 FROM gateway-base AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

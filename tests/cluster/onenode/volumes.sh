@@ -10,6 +10,9 @@ metadata:
   annotations: {storageclass.kubernetes.io/is-default-class: "true"}
 provisioner: linnet.dev/folder
 reclaimPolicy: Retain
+# Pods are scheduled before their claims are bound: the scheduler may miss that a claim was bound while it looked, and looks
+# again only after five minutes.
+volumeBindingMode: WaitForFirstConsumer
 YAML
   start volumes bash "$here/onenode/provision" "$state/volumes" "$kubeconfig"
 }

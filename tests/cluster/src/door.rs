@@ -85,11 +85,21 @@ impl Door {
     /// # Panics
     /// When there is no answer.
     pub async fn get(&self, path: &str) -> (u16, String) {
+        self.ask("GET", path, "").await
+    }
+
+    /// Asks for `path` with JSON as the request's body, and gives the answer's status and body.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let exchange = async {
             let mut stream = self.connect().await.unwrap();
             let request = format!(
-                "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-                self.host
+                "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                self.host,
+                body.len()
             );
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = String::new();

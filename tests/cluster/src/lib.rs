@@ -5,6 +5,7 @@
     reason = "a harness that can't go on ends the test where it stands"
 )]
 
+pub mod application;
 pub mod audit;
 pub mod channel;
 pub mod cluster;

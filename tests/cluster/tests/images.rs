@@ -10,6 +10,18 @@ use serde_json::Value;
 /// What an image may have at most, in bytes: 25 MB.
 const LARGEST: u64 = 25_000_000;
 
+/// Linnet's own images, and those of its examples.
+const NAMES: [&str; 5] = ["gateway", "operator", "outbox", "products", "microservices"];
+
+/// What an image runs.
+fn executable(name: &str) -> String {
+    match name {
+        "products" => "products".to_owned(),
+        "microservices" => "counter".to_owned(),
+        _ => format!("linnet-{name}"),
+    }
+}
+
 /// The archive of an image that `tests/cluster/images` wrote.
 fn archive(name: &str) -> PathBuf {
     let archive = cluster::file(".cache/images").join(format!("linnet-{name}.tar"));
@@ -62,7 +74,7 @@ fn manifest(archive: &Path) -> Value {
 #[test]
 #[ignore = "needs the images: tests/run cluster"]
 fn an_image_has_no_more_than_25_megabytes() {
-    for name in ["gateway", "operator"] {
+    for name in NAMES {
         let size = std::fs::metadata(archive(name)).unwrap().len();
         println!("linnet-{name}: {:.1} MB", size as f64 / 1e6);
         assert!(size <= LARGEST, "linnet-{name} has {size} bytes");
@@ -72,7 +84,7 @@ fn an_image_has_no_more_than_25_megabytes() {
 #[test]
 #[ignore = "needs the images: tests/run cluster"]
 fn an_image_holds_one_executable_and_the_authorities_that_it_trusts() {
-    for name in ["gateway", "operator"] {
+    for name in NAMES {
         let archive = archive(name);
         let mut held = Vec::new();
         for layer in manifest(&archive)["Layers"].as_array().unwrap() {
@@ -88,27 +100,26 @@ fn an_image_holds_one_executable_and_the_authorities_that_it_trusts() {
             );
         }
         held.sort();
-        assert_eq!(
-            held,
-            [
-                "etc/ssl/certs/ca-certificates.crt".to_owned(),
-                format!("linnet-{name}")
-            ]
-        );
+        let mut expected = [
+            executable(name),
+            "etc/ssl/certs/ca-certificates.crt".to_owned(),
+        ];
+        expected.sort();
+        assert_eq!(held, expected);
     }
 }
 
 #[test]
 #[ignore = "needs the images: tests/run cluster"]
 fn an_image_runs_as_nobody_and_says_what_it_is() {
-    for name in ["gateway", "operator"] {
+    for name in NAMES {
         let archive = archive(name);
         let path = manifest(&archive)["Config"].as_str().unwrap().to_owned();
         let config = json(&archive, &path)["config"].clone();
         assert_eq!(config["User"], "65532:65532", "{config:#}");
         assert_eq!(
             config["Entrypoint"][0],
-            format!("/linnet-{name}"),
+            format!("/{}", executable(name)),
             "{config:#}"
         );
         for label in [
