@@ -93,16 +93,39 @@ start_nats() {
   say "NATS at $url"
 }
 
-# start_gateway MANIFEST [ARGUMENT…]: sets public and internal to where it is.
+# start_gateway MANIFEST [ARGUMENT…]: sets public and internal to where it is. Its name is in name, if that is set.
 start_gateway() {
-  local line
-  sed "s|nats://127.0.0.1:4222|$url|" "$1" >"$logs/channel.yaml"
-  "$gateway" "$logs/channel.yaml" --create-stream --drain 0 --name gateway "${@:2}" \
-    --listen "${LINNET_LISTEN:-127.0.0.1:8080}" --internal 127.0.0.1:0 >"$logs/gateway.out" 2>"$logs/gateway.log" &
+  local line log=$logs/${name:=gateway}
+  sed "s|nats://127.0.0.1:4222|${url:-}|" "$1" >"$log.yaml"
+  "$gateway" "$log.yaml" --create-stream --drain 0 --name "$name" \
+    --listen "${LINNET_LISTEN:-127.0.0.1:8080}" --internal 127.0.0.1:0 "${@:2}" >"$log.out" 2>"$log.log" &
   pids+=($!)
-  line=$(await "the gateway" $! grep -m1 '^listening ' "$logs/gateway.out")
+  line=$(await "$name" $! grep -m1 '^listening ' "$log.out")
   [[ $line =~ public=([^ ]+)\ internal=([^ ]+) ]]
   public=${BASH_REMATCH[1]} internal=${BASH_REMATCH[2]}
-  await "the gateway" $! is_well "$internal" /readyz
-  say "gateway at $public"
+  await "$name" $! is_well "$internal" /readyz
+  say "$name at $public"
+}
+
+# find_packages FOLDER: installs the packages of its package-lock.json, unless they are there.
+find_packages() {
+  command -v npm >/dev/null || fail "npm is missing. Install Node 20 or newer."
+  cmp -s "$1/package-lock.json" "$1/node_modules/installed.json" && return
+  say "installing the packages of $1" >&2
+  npm ci --prefix "$1" --no-audit --no-fund --loglevel=error >&2
+  cp "$1/package-lock.json" "$1/node_modules/installed.json"
+}
+
+# find_python FOLDER: prints a Python that has what its requirements.txt says, in an environment of its own.
+find_python() {
+  local pins=$1/requirements.txt venv=$PWD/.cache/venv-${1##*/}
+  command -v python3 >/dev/null || fail "python3 is missing. Install Python 3.11 or newer with its venv module."
+  if ! cmp -s "$pins" "$venv/installed.txt"; then
+    say "installing into .cache/venv-${1##*/}: $(xargs <"$pins")" >&2
+    rm -rf "$venv"
+    python3 -m venv "$venv" || fail "python3 has no venv module. Debian: apt-get install python3-venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-input --requirement "$pins" >&2
+    cp "$pins" "$venv/installed.txt"
+  fi
+  echo "$venv/bin/python"
 }
