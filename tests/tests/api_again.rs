@@ -179,6 +179,42 @@ fn a_publish_whose_outcome_was_unknown_is_the_same_message_when_it_is_sent_again
 }
 
 #[test]
+fn a_gateway_that_dies_amid_calls_leaves_one_message_for_each_key() {
+    scenario(240, async {
+        let server = NatsServer::jetstream().await;
+        let secrets = secrets();
+        let mut one = gateway(&server, &secrets, "g0").await;
+        let two = gateway(&server, &secrets, "g1").await;
+        let other = Api::of(&two);
+        let body = |n: usize| json!({"room": "a", "data": n});
+        let mut ann = two.client().await;
+        ann.subscribe("a").await;
+        let api = Api::of(&one);
+        let calls = (0..40).map(|n| {
+            let (api, body) = (api.clone(), body(n));
+            tokio::spawn(async move { publish(&api, &format!("k{n}"), &body).await })
+        });
+        let calls: Vec<_> = calls.collect();
+        // The first message is there: its answer is being kept, others are being published or not begun.
+        ann.next_of("message").await;
+        one.kill().await;
+        for call in calls {
+            let _ = call.await; // who was not answered does not know
+        }
+        for n in 0..40 {
+            // Until the dead gateway's claim has run out it is 409.
+            until("the call's being done", || async {
+                let answer = publish(&other, &format!("k{n}"), &body(n)).await;
+                assert!([200, 409].contains(&answer.status), "{answer:?}");
+                (answer.status == 200).then_some(())
+            })
+            .await;
+        }
+        assert_eq!(kept(&other, "a").await, 40);
+    });
+}
+
+#[test]
 fn while_answers_can_not_be_kept_a_call_with_a_key_is_not_done() {
     scenario(120, async {
         let mut server = NatsServer::jetstream().await;
