@@ -8,6 +8,9 @@ readonly audit_log= # none is kept
 # shellcheck source=ingress.sh
 source "$here/ingress.sh"
 
+# cluster_build: nodes come as images.
+cluster_build() { helm_tool; }
+
 cluster_up() {
   need docker "Install Docker, or set LINNET_CLUSTER=onenode."
   need kind "Install kind v0.33 or newer, or set LINNET_CLUSTER=onenode."

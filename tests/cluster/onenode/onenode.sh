@@ -19,6 +19,13 @@ for room in processes network certificates containers kubernetes volumes contour
   source "$here/onenode/$room.sh"
 done
 
+# cluster_build: what takes long, and nothing that is the machine's: no packages, no processes.
+cluster_build() {
+  build_kubernetes
+  build_contour
+  has helm || helm_tool
+}
+
 cluster_up() {
   [[ $(uname -s) == Linux ]] || die "the one-node cluster needs Linux; install Docker and kind"
   [[ $(id -u) == 0 ]] || die "the one-node cluster must be run by root; or install Docker and kind"
@@ -29,9 +36,7 @@ cluster_up() {
   fi
   debian_packages containerd:containerd runc:runc iptables:iptables ip:iproute2 conntrack:conntrack socat:socat \
     openssl:openssl nsenter:util-linux buildah:buildah "$(cni_folder)/bridge:containernetworking-plugins"
-  build_kubernetes
-  build_contour
-  has helm || helm_tool
+  cluster_build
   cluster_down
   say "starting $cluster"
   make_network
