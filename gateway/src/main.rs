@@ -155,6 +155,9 @@ async fn run(
         Arc::clone(&lifecycle),
         file_limit,
     ));
+    if let Some(relay) = gateway.relay.clone() {
+        public.relay(relay);
+    }
 
     let access = ApiAccess::new(options.secrets.clone(), Arc::clone(&tokens));
     let api = Api::new(

@@ -14,6 +14,7 @@ use crate::broker::embedded::Embedded;
 use crate::broker::nats::answers::Answers;
 use crate::broker::nats::health::Health;
 use crate::broker::nats::presence::link::LinkHandle;
+use crate::broker::nats::relay::Relay;
 use crate::broker::nats::{Nats, Settings};
 use crate::config::Channel;
 use crate::handler;
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub presence: Option<LinkHandle>,
     /// Where answers of the server APIs are kept for all gateways.
     pub answers: Option<Answers>,
+    /// The way to the channel's other gateways.
+    pub relay: Option<Relay>,
     /// What waits for slow clients.
     pub queue_memory: Arc<QueueMemory>,
     /// Revokes users on all gateways.
@@ -133,10 +136,10 @@ impl Gateway {
                         broker.share(revocations, jobs);
                         handler.use_nats(broker.client());
                         let presence = broker.presence();
-                        let answers = broker.answers();
+                        let shared = (presence, broker.answers(), broker.relay());
                         let state = Hub::new(channel.clone(), broker, outlet, count, metrics);
                         attendant.start(state.with_directory(directory), inbox);
-                        Some((presence, answers))
+                        Some(shared)
                     }),
             };
             let failed = begun.is_err();
@@ -157,13 +160,17 @@ impl Gateway {
             })?,
         }
         let shared = started.recv().context("the hub's thread has ended")??;
-        let (presence, answers) = shared.unzip();
+        let (presence, answers, relay) = match shared {
+            Some((presence, answers, relay)) => (Some(presence), Some(answers), Some(relay)),
+            None => (None, None, None),
+        };
         Ok(Self {
             shards,
             hub,
             hub_metrics,
             presence,
             answers,
+            relay,
             queue_memory,
             revoker,
             desk,

@@ -102,7 +102,8 @@ class PythonSocketIo(unittest.TestCase):
                         self.assertEqual(client.next("x")[0], data)
                 for number in range(200):
                     bob.io.emit("message", {"room": room, "event": "n", "data": number, "echo": False})
-                self.assertEqual([ann.next("n")[0] for _ in range(200)], list(range(200)))
+                # Each is handled in a thread of its own, so their order is this client's.
+                self.assertCountEqual([ann.next("n")[0] for _ in range(200)], range(200))
 
 
 if __name__ == "__main__":

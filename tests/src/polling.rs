@@ -72,6 +72,11 @@ impl Polling {
         client
     }
 
+    /// Sends what follows to this gateway.
+    pub fn reach(&mut self, addr: SocketAddr) {
+        self.addr = addr;
+    }
+
     /// The address of its polls and payloads.
     #[must_use]
     pub fn path(&self) -> String {

@@ -19,6 +19,7 @@ use super::presence::users::{UserConnection, Users};
 use super::publish::{self, QUEUE_BYTES};
 use super::read;
 use super::refusal;
+use super::relay::Relay;
 use super::revocations::Shared;
 use super::send;
 use super::start;
@@ -98,6 +99,15 @@ impl Nats {
     /// The connection, for what else the gateway asks over it.
     pub fn client(&self) -> async_nats::Client {
         self.connection.client.clone()
+    }
+
+    /// The way to the channel's other gateways.
+    pub fn relay(&self) -> Relay {
+        Relay::new(
+            self.connection.clone(),
+            self.subjects.clone(),
+            self.presence.clone(),
+        )
     }
 
     /// Presence, to be told when the gateway drains and ends.

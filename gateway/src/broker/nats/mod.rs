@@ -19,6 +19,7 @@ pub mod presence;
 mod publish;
 mod read;
 mod refusal;
+pub mod relay;
 pub mod revocations;
 mod send;
 mod start;

@@ -95,6 +95,11 @@ impl Subjects {
         format!("{}.presence.to.{process}", self.base)
     }
 
+    /// Where one gateway hears requests of others; `process` is one token.
+    pub fn relay(&self, process: impl std::fmt::Display) -> String {
+        format!("{}.relay.{process}", self.base)
+    }
+
     /// The key-value bucket with the leases of the channel's gateways. No channel's stream has its name: a channel's
     /// name has no underscore.
     pub fn presence_bucket(&self) -> String {
@@ -336,6 +341,7 @@ mod tests {
         assert_eq!(subjects.presence(), "linnet.default.chat.presence.all");
         let inbox = subjects.presence_inbox("0f");
         assert_eq!(inbox, "linnet.default.chat.presence.to.0f");
+        assert_eq!(subjects.relay("0f"), "linnet.default.chat.relay.0f");
         let bucket = subjects.presence_bucket();
         assert_eq!(bucket, "linnet_default_chat_presence");
         assert_eq!(room(&subjects.presence(), None), None);

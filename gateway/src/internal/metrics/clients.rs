@@ -9,7 +9,7 @@ use super::page::Page;
 use crate::metrics::{DELIVERY_BUCKETS, Histogram, ShardMetrics};
 use crate::protocol::ErrorCode;
 use crate::transport::Transport;
-use crate::transport::http::Reason;
+use crate::transport::http::{Passed, Reason};
 
 impl GatewayMetrics {
     pub(super) fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -52,6 +52,13 @@ impl GatewayMetrics {
             "linnet_handshakes_refused",
             "Connections that did not become a WebSocket, by reason",
             refused,
+        )?;
+        let passed = Passed::ALL.into_iter();
+        let passed = passed.map(|what| ([("what", what.as_str())], self.http.passed_on(what)));
+        page.counters(
+            "linnet_polling_passed_on",
+            "Requests of long-polling whose session lives on another gateway, which they were passed on to",
+            passed,
         )
     }
 

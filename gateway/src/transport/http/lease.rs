@@ -76,6 +76,12 @@ impl Lease {
         self.changed.notify_one();
     }
 
+    /// The same of a session that lives on another gateway, which has no place here.
+    pub(in crate::transport) fn wait_elsewhere(&self) {
+        self.held().until = None;
+        self.changed.notify_one();
+    }
+
     /// It waits no longer. Gives whether there is a slot for further requests; without one the connection is to end with
     /// the answer.
     pub(in crate::transport) fn waited(&self, public: &Public) -> bool {

@@ -121,6 +121,31 @@ impl Reason {
 pub struct HttpMetrics {
     refused: [Counter; Reason::ALL.len()],
     lines: Mutex<[Pace; Reason::ALL.len()]>,
+    passed_on: [Counter; Passed::ALL.len()],
+}
+
+/// What clients ask whose sessions by long-polling live on another gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Passed {
+    /// What there is to tell.
+    Poll,
+    /// To hear what they say.
+    Payload,
+}
+
+impl Passed {
+    /// All of it, in order of its numbers.
+    pub const ALL: [Self; 2] = [Self::Poll, Self::Payload];
+
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Payload => "payload",
+        }
+    }
 }
 
 impl HttpMetrics {
@@ -128,6 +153,17 @@ impl HttpMetrics {
     #[must_use]
     pub fn refused(&self, reason: Reason) -> u64 {
         self.refused[reason as usize].get()
+    }
+
+    /// Requests passed on to other gateways since the start.
+    #[must_use]
+    pub fn passed_on(&self, what: Passed) -> u64 {
+        self.passed_on[what as usize].get()
+    }
+
+    /// Counts one that was passed on.
+    pub(in crate::transport) fn pass_on(&self, what: Passed) {
+        self.passed_on[what as usize].add_shared(1);
     }
 
     /// Counts a refusal; gives how many a log line now would stand for, if it is time for one.

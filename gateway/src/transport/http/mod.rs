@@ -29,7 +29,7 @@ mod upgrade;
 
 pub use file_limit::raise_file_limit;
 pub(in crate::transport) use lease::Lease;
-pub use metrics::{HttpMetrics, Reason};
+pub use metrics::{HttpMetrics, Passed, Reason};
 pub(in crate::transport) use policy::Policy;
 pub use public::{Home, Public};
 pub(in crate::transport) use refusal::Refusal;

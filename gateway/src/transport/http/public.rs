@@ -20,6 +20,7 @@ use super::policy::Policy;
 use super::refusal::Refusal;
 use super::slots::{self, Slot, Slots};
 use crate::auth::Tokens;
+use crate::broker::nats::relay::Relay;
 use crate::config::Channel;
 use crate::drain::Lifecycle;
 use crate::traces;
@@ -140,6 +141,12 @@ impl Public {
     /// Serves by `channel` from the next request on.
     pub fn configure(&self, channel: Arc<Channel>) {
         self.live.store(Arc::new(Policy::compile(channel)));
+    }
+
+    /// Passes on what clients ask whose sessions by long-polling live on other gateways. To be called before anybody comes,
+    /// and on a runtime.
+    pub fn relay(&self, relay: Relay) {
+        self.sessions.connect(relay);
     }
 
     /// Whether the gateway is going away.

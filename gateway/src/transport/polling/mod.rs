@@ -3,9 +3,10 @@
 //! A session is one like any other on a [wire](super::shard::wire): [`session`] is what is kept of it here, and who is at
 //! it. [`poll`] answers a request that waits, [`packets`] is the body of that answer, [`payload`] is what a client says.
 //! Nothing is taken of a session's wire but by a poll, so a client that does not poll, or does not read, is found as any
-//! slow client is. [`change`] has a session go on over a WebSocket.
+//! slow client is. [`change`] has a session go on over a WebSocket. A client may ask any gateway: [`elsewhere`] passes it on.
 
 mod change;
+mod elsewhere;
 mod packets;
 mod payload;
 mod poll;
@@ -21,7 +22,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::address::client::Client;
-use super::http::{Lease, Policy, Public, Refusal, cors, fetch, verb};
+use super::http::{Lease, Passed, Policy, Public, Refusal, cors, fetch, verb};
 use super::shard::Opening;
 use super::shard::wire::WireFrame;
 use super::subprotocols::subprotocols;
@@ -33,6 +34,7 @@ use crate::protocol::engineio::{self, Step};
 use crate::protocol::{Handshake, ProtocolIndex};
 use crate::traces;
 pub(super) use change::Change;
+use elsewhere::Elsewhere;
 pub(super) use session::Sessions;
 
 /// Answers a request at an address of Engine.IO that is none for a WebSocket.
@@ -107,17 +109,20 @@ impl Asking<'_> {
         }
         fetch::check_page(&self.parts.headers, self.policy)?;
         let sessions = &self.public.sessions;
-        let find = |sid| sessions.find(sid).ok_or(engineio::Refused::Sid);
         match step {
-            Step::Poll(sid) => {
-                let session = find(sid)?;
-                poll::poll(self.public, &session, self.lease).await
-            }
+            Step::Poll(sid) => match sessions.find(sid) {
+                Some(session) => poll::poll(self.public, &session, self.lease).await,
+                None => self.poll_elsewhere(sid).await,
+            },
             Step::Payload(sid) => {
-                let session = find(sid)?;
-                self.lease.renew();
                 let most = self.policy.channel().limits.frame_size();
-                payload::hear(&session, &self.parts.headers, body, most).await?;
+                match sessions.find(sid) {
+                    Some(session) => {
+                        self.lease.renew();
+                        payload::hear(&session, &self.parts.headers, body, most).await?;
+                    }
+                    None => self.say_elsewhere(sid, body, most).await?,
+                }
                 Ok(text(Body::from("ok")))
             }
             // These ask for a WebSocket, which is agreed on elsewhere.
@@ -125,6 +130,49 @@ impl Asking<'_> {
                 Err(engineio::Refused::BadRequest.into())
             }
         }
+    }
+
+    /// Polls a session of another gateway.
+    async fn poll_elsewhere(&self, sid: &str) -> Result<Response<Body>, Refusal> {
+        let elsewhere = self.elsewhere()?;
+        let owner = elsewhere.owner(sid).await?;
+        let heartbeat = self.policy.channel().heartbeat;
+        let within = heartbeat.interval + heartbeat.timeout; // there is a ping before that
+        self.lease.wait_elsewhere();
+        let polled = tokio::select! {
+            polled = elsewhere.poll(owner, sid, within) => polled,
+            () = self.lease.left() => {
+                elsewhere.gone(owner, sid).await;
+                return Ok(text(Body::empty())); // which nobody reads
+            }
+        };
+        self.lease.renew();
+        let packets = polled?;
+        self.public.metrics().pass_on(Passed::Poll);
+        Ok(text(Body::from(packets)))
+    }
+
+    /// Has a session of another gateway hear what its client says.
+    async fn say_elsewhere(&self, sid: &str, body: Incoming, most: usize) -> Result<(), Refusal> {
+        let elsewhere = self.elsewhere()?;
+        let owner = elsewhere.owner(sid).await?;
+        self.lease.renew();
+        match payload::read(&self.parts.headers, body, most).await {
+            Ok(said) => elsewhere.say(owner, sid, &said).await?,
+            Err(unread) => {
+                elsewhere.give_up(owner, sid, unread).await;
+                return Err(unread.refusal(most));
+            }
+        }
+        self.public.metrics().pass_on(Passed::Payload);
+        Ok(())
+    }
+
+    fn elsewhere(&self) -> Result<&Elsewhere, engineio::Refused> {
+        let elsewhere = self.public.sessions.elsewhere();
+        elsewhere
+            .map(|elsewhere| &**elsewhere)
+            .ok_or(engineio::Refused::Sid)
     }
 
     /// Lets a client in as a handshake is let in, and opens its session.

@@ -64,6 +64,18 @@ impl Packet {
     }
 }
 
+/// All packets of an answer at once.
+pub(super) fn body_of(packets: &[Packet]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(packets.iter().map(|packet| packet.len() + 1).sum());
+    for packet in packets {
+        if !out.is_empty() {
+            out.push(SEPARATOR);
+        }
+        packet.write(&mut out);
+    }
+    out
+}
+
 /// The packets of one answer.
 #[derive(Debug)]
 pub(super) struct Packets {

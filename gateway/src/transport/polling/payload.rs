@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
 use super::session::{Phase, Session};
@@ -34,6 +36,40 @@ impl Said {
     }
 }
 
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Over its bound.
+    TooLarge,
+    /// Said to be no text.
+    Binary,
+    /// It broke off.
+    Cut,
+    /// It did not come in time.
+    Slow,
+}
+
+impl Unread {
+    /// What is answered.
+    pub(super) fn refusal(self, most: usize) -> Refusal {
+        match self {
+            Self::TooLarge => Refusal::too_large(most),
+            Self::Slow => Refusal::too_slow(),
+            Self::Binary | Self::Cut => Refused::BadRequest.into(),
+        }
+    }
+
+    /// Ends the session for it.
+    fn end(self, session: &Session) {
+        match self {
+            Self::TooLarge => session.too_large(),
+            Self::Binary => session.broken("a payload is text"),
+            Self::Cut => session.broken("a payload did not come in full"),
+            Self::Slow => session.broken("a payload did not come in time"),
+        }
+    }
+}
+
 /// Hands what a client says to its session, at most `most` bytes. What it must not say ends the session.
 pub(super) async fn hear(
     session: &Session,
@@ -41,40 +77,57 @@ pub(super) async fn hear(
     body: Incoming,
     most: usize,
 ) -> Result<(), Refusal> {
-    let Some(_hearing) = session.try_hear() else {
-        session.broken("a session has one payload at a time");
-        return Err(Refused::BadRequest.into());
-    };
-    if session.phase() == Phase::Gone {
-        return Err(Refused::Sid.into());
+    let _hearing = begin(session)?;
+    match read(headers, body, most).await {
+        Ok(bytes) => Ok(hand_over(session, &bytes).await?),
+        Err(unread) => {
+            unread.end(session);
+            Err(unread.refusal(most))
+        }
     }
+}
+
+/// The same, of what has come whole already.
+pub(super) async fn say(session: &Session, bytes: &[u8]) -> Result<(), Refused> {
+    let _hearing = begin(session)?;
+    hand_over(session, bytes).await
+}
+
+/// Reads what a client says.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Incoming,
+    most: usize,
+) -> Result<Bytes, Unread> {
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes());
     if kind.is_some_and(|kind| kind.starts_with(b"application/octet-stream")) {
-        session.broken("a payload is text");
-        return Err(Refused::BadRequest.into());
+        return Err(Unread::Binary);
     }
-    let whole = timeout(READ_WITHIN, Limited::new(body, most).collect()).await;
-    let bytes = match whole {
-        Ok(Ok(whole)) => whole.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            session.too_large();
-            return Err(Refusal::too_large(most));
-        }
-        Ok(Err(_)) => {
-            session.broken("a payload did not come in full");
-            return Err(Refused::BadRequest.into());
-        }
-        Err(_) => {
-            session.broken("a payload did not come in time");
-            return Err(Refusal::too_slow());
-        }
+    match timeout(READ_WITHIN, Limited::new(body, most).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Unread::TooLarge),
+        Ok(Err(_)) => Err(Unread::Cut),
+        Err(_) => Err(Unread::Slow),
+    }
+}
+
+fn begin(session: &Session) -> Result<MutexGuard<'_, ()>, Refused> {
+    let Some(hearing) = session.try_hear() else {
+        session.broken("a session has one payload at a time");
+        return Err(Refused::BadRequest);
     };
+    match session.phase() {
+        Phase::Gone => Err(Refused::Sid),
+        _ => Ok(hearing),
+    }
+}
+
+async fn hand_over(session: &Session, bytes: &[u8]) -> Result<(), Refused> {
     let mut said = Vec::new();
-    let parsed = match std::str::from_utf8(&bytes) {
+    let parsed = match std::str::from_utf8(bytes) {
         Ok(text) => engineio::parse(text, |packet| said.push(Said::of(packet))).is_ok(),
         Err(_) => false,
     };
-    drop(bytes);
     for packet in said {
         let sent = match packet {
             Said::Text(text) => session.line().send_text(text).await,
@@ -86,7 +139,7 @@ pub(super) async fn hear(
         true => Ok(()),
         false => {
             session.broken("a payload is Engine.IO packets in UTF-8");
-            Err(Refused::BadRequest.into())
+            Err(Refused::BadRequest)
         }
     }
 }

@@ -8,12 +8,12 @@ use http::Response;
 use http::header::{CONNECTION, HeaderValue};
 use tokio::time::sleep;
 
-use super::packets::{Packet, Packets};
-use super::session::{Mouth, Phase, Session};
+use super::packets::{Packet, Packets, body_of};
+use super::session::{Mouth, Phase, Place, Session, Sessions};
 use super::text;
 use crate::protocol::engineio::Refused;
 use crate::transport::http::{Lease, Public, Refusal};
-use crate::transport::shard::wire::{Wire, WireFrame};
+use crate::transport::shard::wire::{Line, Wire, WireFrame};
 
 /// Bytes of one answer, about.
 const AT_ONCE: usize = 64 * 1024;
@@ -34,6 +34,23 @@ const NOOP: &str = "6";
 /// Asks for a sign of life.
 const PING: &[u8] = b"2";
 
+/// What a poll is answered with.
+pub(super) struct Answer {
+    packets: Vec<Packet>,
+    line: Line,
+    /// Held until the packets are on their way.
+    place: Place,
+    /// Whether the HTTP connection may go on.
+    keep: bool,
+}
+
+impl Answer {
+    /// The packets, as they stand in a body.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        body_of(&self.packets)
+    }
+}
+
 /// Answers a poll.
 pub(super) async fn poll(
     public: &Public,
@@ -41,12 +58,28 @@ pub(super) async fn poll(
     lease: &Lease,
 ) -> Result<Response<Body>, Refusal> {
     lease.renew();
+    let answer = tell(&public.sessions, session, Some((public, lease))).await?;
+    let packets = Packets::new(answer.packets, answer.line, answer.place);
+    let mut response = text(Body::new(packets));
+    if !answer.keep {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
+}
+
+/// Waits until there is something to tell, on a connection of this gateway or for another one.
+pub(super) async fn tell(
+    sessions: &Sessions,
+    session: &Session,
+    here: Option<(&Public, &Lease)>,
+) -> Result<Answer, Refused> {
     let Some(mut place) = session.try_tell() else {
         session.broken("a session has one poll at a time");
-        return Err(Refused::BadRequest.into());
+        return Err(Refused::BadRequest);
     };
     let Some(Mouth { wire, over }) = place.as_mut() else {
-        return Err(Refused::Sid.into());
+        return Err(Refused::Sid);
     };
     let is_told = over.is_some(); // of the rest, and why
     let mut told = Told {
@@ -55,33 +88,40 @@ pub(super) async fn poll(
     };
     told.gather(wire);
     if told.is_left_over() && !is_told {
-        public.sessions.end(session.sid());
-        return Err(Refused::Sid.into());
+        sessions.end(session.sid());
+        return Err(Refused::Sid);
     }
     let mut keep = true;
     if told.is_empty() {
-        lease.wait();
+        let left = async {
+            match here {
+                Some((_, lease)) => {
+                    lease.wait();
+                    lease.left().await;
+                }
+                None => std::future::pending().await, // the other gateway says so
+            }
+        };
         tokio::select! {
             biased;
+            () = left => told.over = Some(GONE),
             frame = wire.next() => told.add(frame),
             () = let_go(session) => told.packets.push(Packet::Own(NOOP)),
-            () = lease.left() => told.over = Some(GONE),
         }
-        keep = lease.waited(public);
+        keep = here.is_none_or(|(public, lease)| lease.waited(public));
         told.gather(wire);
     }
     *over = told.over;
     if told.is_last() {
-        public.sessions.end(session.sid());
+        sessions.end(session.sid());
         *place = None;
     }
-    let packets = Packets::new(told.into_packets(), session.line().clone(), place);
-    let mut response = text(Body::new(packets));
-    if !keep {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-    }
-    Ok(response)
+    Ok(Answer {
+        packets: told.into_packets(),
+        line: session.line().clone(),
+        place,
+        keep,
+    })
 }
 
 /// Returns when a poll is to come back empty, so that its client can change to a WebSocket.

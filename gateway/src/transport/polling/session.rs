@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -10,6 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::sync::{self, OwnedMutexGuard, watch};
 use tokio::time::sleep;
 
+use super::elsewhere::Elsewhere;
+use crate::broker::nats::relay::Relay;
 use crate::transport::shard::wire::{Breach, Line, Wire};
 
 /// So long a session that is over waits for a poll to tell its client why.
@@ -27,9 +29,13 @@ pub(super) struct Mouth {
     pub(super) over: Option<u16>,
 }
 
-/// All of them. Who knows a sid speaks for its client: it is drawn from 128 random bits, and told to nobody else.
+/// All of them. Who knows a sid speaks for its client: it has 128 random bits, and is told to nobody else.
 #[derive(Default)]
-pub(in crate::transport) struct Sessions(Mutex<HashMap<Arc<str>, Arc<Session>>>);
+pub(in crate::transport) struct Sessions {
+    here: Mutex<HashMap<Arc<str>, Arc<Session>>>,
+    /// The way to those that live elsewhere, where there are other gateways.
+    elsewhere: OnceLock<Arc<Elsewhere>>,
+}
 
 /// One session.
 pub(in crate::transport) struct Session {
@@ -60,7 +66,7 @@ impl Sessions {
     pub(super) fn begin(self: &Arc<Self>, wire: Wire) -> Arc<Session> {
         let over = wire.over();
         let session = Arc::new(Session {
-            sid: URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).into(),
+            sid: self.sid().into(),
             line: wire.line(),
             mouth: Arc::new(sync::Mutex::new(Some(Mouth { wire, over: None }))),
             hearing: sync::Mutex::new(()),
@@ -77,6 +83,26 @@ impl Sessions {
         session
     }
 
+    /// Finds sessions of other gateways too, and lets those find the ones here.
+    pub(in crate::transport) fn connect(self: &Arc<Self>, relay: Relay) {
+        let elsewhere = Arc::new(Elsewhere::new(relay));
+        if self.elsewhere.set(Arc::clone(&elsewhere)).is_ok() {
+            tokio::spawn(elsewhere.serve(Arc::clone(self)));
+        }
+    }
+
+    /// The way to sessions of other gateways.
+    pub(super) fn elsewhere(&self) -> Option<&Arc<Elsewhere>> {
+        self.elsewhere.get()
+    }
+
+    fn sid(&self) -> String {
+        match self.elsewhere.get() {
+            Some(elsewhere) => elsewhere.sid(),
+            None => URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()),
+        }
+    }
+
     /// The session of a sid.
     pub(in crate::transport) fn find(&self, sid: &str) -> Option<Arc<Session>> {
         self.all().get(sid).cloned()
@@ -89,7 +115,7 @@ impl Sessions {
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Session>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
