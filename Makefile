@@ -73,9 +73,10 @@ check: ## is a manifest right? make check FILE=examples/chat.yaml
 fmt: ## format all Rust code
 	cargo fmt --all
 
-generate: ## write anew what is made from something else: the definition, the chart's copy, its table of values, the OpenAPI document, the fuzzers' lock file
+generate: ## write anew what is made from something else: the definition, the chart's copy, its table of values, the OpenAPI document, the gRPC API, the fuzzers' lock file
 	cargo run --quiet -p linnet-crds --bin generate
 	cargo run --quiet -p linnet-gateway --example openapi >target/openapi.json && mv target/openapi.json docs/openapi.json
+	cargo run --quiet -p linnet-proto --example generate
 	charts/generate
 	cargo fetch --quiet --manifest-path fuzz/libfuzzer/Cargo.toml
 
