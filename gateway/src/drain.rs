@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 /// How long connections may outlive the window: the time that a shard gives a socket to take its
@@ -15,10 +16,11 @@ const GRACE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Where in its life a gateway is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(u8)]
 pub enum Phase {
     /// Not everything is there yet.
+    #[default]
     Starting,
     /// Takes connections.
     Serving,
@@ -28,7 +30,11 @@ pub enum Phase {
 
 /// The phase, shared by all who act on it. It only goes forward.
 #[derive(Debug, Default)]
-pub struct Lifecycle(AtomicU8);
+pub struct Lifecycle {
+    phase: AtomicU8,
+    /// For those who wait.
+    told: watch::Sender<Phase>,
+}
 
 impl Lifecycle {
     /// A gateway that is starting.
@@ -39,7 +45,7 @@ impl Lifecycle {
 
     /// The phase now.
     pub fn phase(&self) -> Phase {
-        match self.0.load(Ordering::Acquire) {
+        match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,
             1 => Phase::Serving,
             _ => Phase::Draining,
@@ -53,7 +59,14 @@ impl Lifecycle {
 
     /// Moves on to `phase`; never back.
     pub fn enter(&self, phase: Phase) {
-        self.0.fetch_max(phase as u8, Ordering::AcqRel);
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        self.told.send_replace(self.phase());
+    }
+
+    /// Returns when it is in `phase` or past it.
+    pub async fn until(&self, phase: Phase) {
+        let mut told = self.told.subscribe();
+        let _ = told.wait_for(|now| *now >= phase).await; // who tells it is borrowed here
     }
 
     /// Why the gateway is not ready, one reason a line for people; empty when it is.
@@ -202,6 +215,19 @@ mod tests {
         assert_eq!(drained, Drained::Interrupted(Stop::Interrupt));
         assert_eq!(Stop::Interrupt.exit_code(), 130);
         assert_eq!(Stop::Terminate.exit_code(), 143);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_phase_is_told_of_it_and_of_later_ones() {
+        let lifecycle = std::sync::Arc::new(Lifecycle::new());
+        let waiting = std::sync::Arc::clone(&lifecycle);
+        let served = tokio::spawn(async move { waiting.until(Phase::Serving).await });
+        tokio::task::yield_now().await;
+        assert!(!served.is_finished());
+        lifecycle.enter(Phase::Draining);
+        served.await.unwrap();
+        lifecycle.enter(Phase::Serving);
+        lifecycle.until(Phase::Draining).await;
     }
 
     #[test]

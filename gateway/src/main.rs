@@ -26,12 +26,16 @@ use linnet_gateway::transport::http::{Public, raise_file_limit, server};
 use linnet_gateway::{top, traces};
 use linnet_telemetry::{Exporter, env};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 
 /// How long saying goodbye to other gateways may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long the handler may take to be told who has left.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// How long what streams of the server APIs were told last may take to their sockets.
+const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
 /// How long the last spans may take on their way to a collector.
 const LAST_SPANS: Duration = Duration::from_secs(1);
@@ -213,7 +217,7 @@ async fn run(
         lifecycle: Arc::clone(&lifecycle),
         config,
         public: Arc::clone(&public),
-        api,
+        api: api.clone(),
         shards: gateway.shards.clone(),
         top: Looks(look_up(gateway.hub.clone(), gateway.shards.clone())),
         metrics,
@@ -253,12 +257,13 @@ async fn run(
         &lifecycle,
         window,
         |window| gateway.shards.drain(window),
-        || public.connections(),
+        || public.connections() + api.streams(),
         signals.next(),
     )
     .await;
     // What the handler is not told by then it is told never.
     let _ = tokio::time::timeout(LAST_CALLS, handler.idle()).await;
+    sleep(LAST_ANSWERS).await;
     if let Some(presence) = &gateway.presence {
         presence.goodbye();
         // One that can't be sent is noticed by the lease.

@@ -24,7 +24,7 @@ use crate::names::{ConnectionId, RoomName, UserId};
 use crate::protocol::ErrorCode;
 
 /// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
+pub(super) const BODY_TIME: Duration = Duration::from_secs(10);
 /// Largest body, unless one message may be larger.
 const BODY_SIZE: usize = 4 * 1024 * 1024;
 
@@ -67,8 +67,13 @@ impl Call {
     pub(super) fn room(&self, name: &str, verb: Verb) -> Result<RoomName, Problem> {
         let room = RoomName::parse(name);
         let room = room.map_err(|error| Problem::new(ErrorCode::BadRoom, error.to_string()))?;
-        match self.caller.may(verb, &room, &self.channel.rules) {
-            true => Ok(room),
+        self.check(verb, &room).map(|()| room)
+    }
+
+    /// Whether it may do this in a room.
+    pub(super) fn check(&self, verb: Verb, room: &RoomName) -> Result<(), Problem> {
+        match self.caller.may(verb, room, &self.channel.rules) {
+            true => Ok(()),
             false => Err(ErrorCode::Forbidden.into()),
         }
     }
@@ -133,7 +138,7 @@ where
     let done = async {
         let mut call = Call::admit(&api, scope, &parts.headers)?;
         let text = read(&api, &call.channel.limits, &parts, body).await?;
-        let Some(key) = Key::of(&parts.headers, &call.scope, route, &text)? else {
+        let Some(key) = Key::of(&parts.headers, &call.scope, route, text.as_bytes())? else {
             return act(api, call, text).await.map(|answer| (answer, false));
         };
         call.key = Some(key.clone());

@@ -1,5 +1,6 @@
 //! Where callers of the server APIs wait for the hub: to the hub it is one more shard, whose answers go to whoever asked.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,24 @@ struct Ticket<'a> {
     answer: oneshot::Receiver<Answer>,
 }
 
+/// Answers that are waited for, in the order of what was asked.
+pub struct Asked<'a> {
+    tickets: VecDeque<Ticket<'a>>,
+    until: Clock,
+}
+
+impl Asked<'_> {
+    /// The next one; `None` after the last. Nothing is lost where this is given up while it waits.
+    pub async fn next(&mut self) -> Option<Result<Answer, Failure>> {
+        let ticket = self.tickets.front_mut()?;
+        let answer = timeout_at(self.until, &mut ticket.answer).await;
+        self.tickets.pop_front();
+        // A sender that is gone belongs to a hub that is.
+        let answer = answer.map_err(drop).and_then(|answer| answer.map_err(drop));
+        Some(answer.map_err(|()| Failure::Late))
+    }
+}
+
 impl std::fmt::Debug for Desk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Desk").finish_non_exhaustive()
@@ -89,8 +108,27 @@ impl Desk {
     /// Asks several things in one turn of the hub, in order; gives an answer for each.
     pub async fn ask_all(&self, kinds: Vec<CommandKind>) -> Vec<Result<Answer, Failure>> {
         let count = kinds.len();
-        let Some(tickets) = self.take_tickets(count).filter(|_| !self.hub.is_full()) else {
+        let Ok(mut asked) = self.put(kinds) else {
             return (0..count).map(|_| Err(Failure::Full)).collect();
+        };
+        let mut answers = Vec::with_capacity(count);
+        while let Some(answer) = asked.next().await {
+            answers.push(answer);
+        }
+        answers
+    }
+
+    /// Asks several things in one turn of the hub, in order, before this returns.
+    ///
+    /// # Errors
+    /// Gives them back where too much is under way.
+    pub fn put(&self, kinds: Vec<CommandKind>) -> Result<Asked<'_>, Vec<CommandKind>> {
+        let tickets = match self.hub.is_full() {
+            true => None,
+            false => self.take_tickets(kinds.len()),
+        };
+        let Some(tickets) = tickets else {
+            return Err(kinds);
         };
         let commands = tickets
             .iter()
@@ -104,7 +142,6 @@ impl Desk {
                 id: None,
                 kind,
             });
-        let until = Clock::now() + DEADLINE;
         if self.hub.send(commands.collect(), Instant::now()) {
             let hub = self.hub.clone();
             tokio::spawn(async move {
@@ -113,16 +150,10 @@ impl Desk {
                 }
             });
         }
-        let mut answers = Vec::with_capacity(count);
-        for (mut ticket, _) in tickets {
-            let answer = timeout_at(until, &mut ticket.answer).await;
-            // A sender that is gone belongs to a hub that is.
-            answers.push(answer.map_err(drop).and_then(|answer| answer.map_err(drop)));
-        }
-        let answers = answers.into_iter();
-        answers
-            .map(|answer| answer.map_err(|()| Failure::Late))
-            .collect()
+        Ok(Asked {
+            tickets: tickets.into_iter().map(|(ticket, _)| ticket).collect(),
+            until: Clock::now() + DEADLINE,
+        })
     }
 
     /// All that many tickets, with their generations, or none.

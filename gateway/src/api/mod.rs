@@ -1,4 +1,4 @@
-//! The server APIs on the internal port: what back ends ask of a channel, over HTTP (`docs/http-api.md`).
+//! The server APIs on the internal port: what back ends ask of a channel, over HTTP (`docs/http-api.md`) and in [`grpc`].
 //!
 //! One file per route. [`call`] lets a caller in and gives the answer its form, [`problem`] is an answer that is an error,
 //! and [`desk`] is the way to the hub and back, in which there is nothing of HTTP.
@@ -6,6 +6,7 @@
 mod call;
 pub mod desk;
 mod disconnect;
+pub mod grpc;
 mod history;
 mod metrics;
 mod once;
@@ -61,6 +62,8 @@ struct Parts {
     rates: Rates,
     /// A permit for each byte of a body.
     bodies: Semaphore,
+    /// As many as there are streams, and this one.
+    streams: Arc<()>,
 }
 
 impl Api {
@@ -85,6 +88,7 @@ impl Api {
             metrics: Arc::default(),
             rates: Rates::default(),
             bodies: Semaphore::new(BODIES),
+            streams: Arc::default(),
         }))
     }
 
@@ -100,6 +104,17 @@ impl Api {
     /// Why it is not let in.
     pub fn admit(&self, scope: Scope, headers: &HeaderMap) -> Result<(), Problem> {
         Call::admit(self, scope, headers).map(drop)
+    }
+
+    /// Streams that have not ended.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        Arc::strong_count(&self.0.streams) - 1
+    }
+
+    /// Counts a stream, until what this gives is dropped.
+    fn open_stream(&self) -> Arc<()> {
+        Arc::clone(&self.0.streams)
     }
 
     /// Applies a new configuration.

@@ -40,7 +40,7 @@ impl Key {
         headers: &HeaderMap,
         caller: &[u8],
         route: &str,
-        body: &str,
+        body: &[u8],
     ) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else {
@@ -55,7 +55,7 @@ impl Key {
         }
         Ok(Some(Self {
             id: hash(&[caller, route.as_bytes(), key.as_bytes()]),
-            fingerprint: hash(&[body.as_bytes()]),
+            fingerprint: hash(&[body]),
         }))
     }
 
@@ -192,7 +192,7 @@ mod tests {
     fn key(caller: &str, route: &str, key: &str, body: &str) -> Key {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", key.parse().unwrap());
-        let key = Key::of(&headers, caller.as_bytes(), route, body);
+        let key = Key::of(&headers, caller.as_bytes(), route, body.as_bytes());
         key.unwrap().unwrap()
     }
 
@@ -218,13 +218,13 @@ mod tests {
         for bad in ["", "a b", &"x".repeat(256)] {
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", bad.parse().unwrap());
-            assert!(Key::of(&headers, b"a", "r", "").is_err(), "{bad}");
+            assert!(Key::of(&headers, b"a", "r", b"").is_err(), "{bad}");
         }
         let mut headers = HeaderMap::new();
-        assert_eq!(Key::of(&headers, b"a", "r", ""), Ok(None));
+        assert_eq!(Key::of(&headers, b"a", "r", b""), Ok(None));
         headers.append("idempotency-key", "a".parse().unwrap());
         headers.append("idempotency-key", "b".parse().unwrap());
-        assert!(Key::of(&headers, b"a", "r", "").is_err());
+        assert!(Key::of(&headers, b"a", "r", b"").is_err());
     }
 
     #[tokio::test]

@@ -32,12 +32,12 @@ pub struct Problem {
     title: &'static str,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599)]
-    status: u16,
+    pub(super) status: u16,
     /// What is wrong with this call, and what to do about it.
     #[schema(value_type = String)]
-    detail: Cow<'static, str>,
+    pub(super) detail: Cow<'static, str>,
     /// The code, as in the client protocol.
-    code: &'static str,
+    pub(super) code: &'static str,
     /// JSON Pointer to what is wrong in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
@@ -45,7 +45,7 @@ pub struct Problem {
     /// When it may work, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    retry_after_ms: Option<u32>,
+    pub(super) retry_after_ms: Option<u32>,
     /// What `WWW-Authenticate` asks for.
     #[serde(skip)]
     challenge: Option<Challenge>,
@@ -151,6 +151,22 @@ impl Problem {
         }
     }
 
+    /// No gateway has given that.
+    pub(super) fn bad_cursor(detail: String) -> Self {
+        let title = "the cursor is none that a gateway gave";
+        Self::of(StatusCode::BAD_REQUEST, "bad_cursor", title, detail)
+    }
+
+    /// The caller does not wait any longer.
+    pub(super) fn deadline_exceeded() -> Self {
+        Self::of(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            "the call's deadline is over",
+            "the call's deadline is over: what it asks for may be done all the same",
+        )
+    }
+
     /// The key was used for something else.
     pub(super) fn another_body() -> Self {
         Self::of(
@@ -196,6 +212,11 @@ impl Problem {
     /// Whether it is for the caller to put right.
     pub(super) fn blames_caller(&self) -> bool {
         self.status < 500
+    }
+
+    /// Which field is wrong, as a path.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.pointer.as_deref()?.strip_prefix('/')
     }
 
     /// The same with where it is.

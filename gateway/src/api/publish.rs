@@ -108,7 +108,7 @@ async fn all(api: &Api, asked: Vec<Asked>) -> Result<Answered, Problem> {
 }
 
 /// What the hub is to publish as the call's message of that number, if the rules and the room's schema let it.
-fn message(
+pub(super) fn message(
     call: &Call,
     number: usize,
     room: RoomName,
@@ -155,7 +155,11 @@ pub(super) fn said(call: &Call, room: RoomName, content: Content) -> Box<Message
     })
 }
 
-fn outcome(room: RoomName, answer: Result<Answer, Failure>) -> Result<Published, Problem> {
+/// What the hub says that became of a message.
+pub(super) fn outcome(
+    room: RoomName,
+    answer: Result<Answer, Failure>,
+) -> Result<Published, Problem> {
     match answer.map_err(Problem::unanswered)? {
         Answer::Published {
             position,

@@ -7,19 +7,19 @@ mod health;
 mod metrics;
 mod process;
 mod rebalance;
+mod serve;
 pub mod top;
 pub mod waiting;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
 
 pub use metrics::GatewayMetrics;
+pub use serve::serve;
 
-use crate::api::{self, Api};
+use crate::api::{self, Api, grpc};
 use crate::broker::nats::health::Health;
 use crate::config::watch::Watched;
 use crate::drain::Lifecycle;
@@ -62,6 +62,11 @@ impl std::fmt::Debug for Looks {
 /// The routes of the internal port.
 pub fn router(internal: Internal) -> Router {
     let api = api::router(internal.api.clone());
+    let grpc = grpc::router(
+        internal.api.clone(),
+        Arc::clone(&internal.lifecycle),
+        Arc::clone(&internal.public),
+    );
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
@@ -71,15 +76,7 @@ pub fn router(internal: Internal) -> Router {
         .route("/top", get(top::top))
         .with_state(internal)
         .nest("/v1", api)
-}
-
-/// Serves the internal port until it is dropped.
-///
-/// # Errors
-/// None in practice: what goes wrong with one connection ends only that.
-pub async fn serve(listener: TcpListener, internal: Internal) -> std::io::Result<()> {
-    let router = router(internal).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, router).await
+        .merge(grpc)
 }
 
 #[cfg(test)]

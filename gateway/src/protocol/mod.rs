@@ -5,6 +5,7 @@ pub mod codes;
 pub mod engineio;
 pub mod json;
 pub mod plain;
+pub mod protobuf;
 mod reply;
 mod request;
 pub mod socketio;
@@ -25,11 +26,12 @@ use crate::message::Message;
 use crate::names::RoomName;
 
 /// All protocols; a connection holds an index into this table.
-pub static PROTOCOLS: [&dyn Protocol; 4] = [
+pub static PROTOCOLS: [&dyn Protocol; 5] = [
     &json::Json,
     &plain::Plain,
     &socketio::SocketIo,
     &engineio::EngineIo,
+    &protobuf::Protobuf,
 ];
 
 /// The place of `linnet.v1.json` in [`PROTOCOLS`].
@@ -43,6 +45,9 @@ pub const SOCKET_IO: ProtocolIndex = 2;
 
 /// The index of the plain protocol in Engine.IO, which has one too.
 pub const ENGINE_IO: ProtocolIndex = 3;
+
+/// The index of what streams of the server API speak, for which no handshake can ask.
+pub const PROTOBUF: ProtocolIndex = 4;
 
 /// Finds a protocol by its WebSocket subprotocol name or by the short name of the `protocol` query parameter.
 pub fn find(name: &str) -> Option<ProtocolIndex> {

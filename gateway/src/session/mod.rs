@@ -8,6 +8,7 @@ mod granted;
 mod identity;
 mod rates;
 mod requests;
+mod service;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,8 @@ pub struct Session {
     /// The publisher's name in messages; made when first needed.
     publisher: Option<UserId>,
     secret: SessionSecret,
+    /// What tells the service apart whose session it is.
+    service: Option<Box<[u8]>>,
     phase: Phase,
     /// Rooms that the channel's handler lets it be in, whatever the rules say. Few sessions have any.
     #[allow(
@@ -152,6 +155,7 @@ impl Session {
             verdicts: Verdicts::default(),
             publisher: None,
             secret: SessionSecret::random(),
+            service: None,
             phase: if channel.anonymous {
                 Phase::Fresh
             } else {

@@ -177,7 +177,7 @@ impl Session {
             room,
             offset: None,
             timestamp: 0,
-            from: Some(from),
+            from: (!self.is_service()).then_some(from),
             event,
             data,
             info,
@@ -188,9 +188,10 @@ impl Session {
 
     /// The publisher is the user, else whoever has the session's secret; `~` keeps a secret from spelling a user.
     fn deduplication_key(&self, room: &RoomName, message_id: &str) -> DeduplicationKey {
-        let scope = match self.user() {
-            Some(user) => user.as_str().as_bytes().to_vec(),
-            None => [b"~", self.secret.as_bytes().as_slice()].concat(),
+        let scope = match (&self.service, self.user()) {
+            (Some(service), _) => service.to_vec(),
+            (None, Some(user)) => user.as_str().as_bytes().to_vec(),
+            (None, None) => [b"~", self.secret.as_bytes().as_slice()].concat(),
         };
         DeduplicationKey::new(room, &scope, message_id)
     }

@@ -2,6 +2,7 @@
 //! shards that own the connections.
 
 pub mod address;
+pub mod grpc;
 pub mod http;
 mod polling;
 pub mod shard;

@@ -43,7 +43,8 @@ mod tests {
                 ("json", false),
                 ("plain", true),
                 ("socketio", false),
-                ("engineio", true)
+                ("engineio", true),
+                ("protobuf", false)
             ]
         );
     }

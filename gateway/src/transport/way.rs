@@ -12,11 +12,18 @@ pub enum Transport {
     ServerSentEvents,
     /// Requests that wait for what there is to tell, and others that say something.
     Polling,
+    /// A stream of the server API.
+    Grpc,
 }
 
 impl Transport {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 3] = [Self::WebSocket, Self::ServerSentEvents, Self::Polling];
+    pub const ALL: [Self; 4] = [
+        Self::WebSocket,
+        Self::ServerSentEvents,
+        Self::Polling,
+        Self::Grpc,
+    ];
 
     /// The label's value.
     #[must_use]
@@ -25,6 +32,7 @@ impl Transport {
             Self::WebSocket => "websocket",
             Self::ServerSentEvents => "sse",
             Self::Polling => "polling",
+            Self::Grpc => "grpc",
         }
     }
 
@@ -32,7 +40,7 @@ impl Transport {
     #[must_use]
     pub fn is_served(self, channel: &Channel) -> bool {
         match self {
-            Self::WebSocket => true,
+            Self::WebSocket | Self::Grpc => true,
             Self::ServerSentEvents => channel.server_sent_events,
             Self::Polling => channel.socket_io,
         }
@@ -43,7 +51,7 @@ impl Transport {
     pub fn opening_status(self) -> u16 {
         match self {
             Self::WebSocket => 101,
-            Self::ServerSentEvents | Self::Polling => 200,
+            Self::ServerSentEvents | Self::Polling | Self::Grpc => 200,
         }
     }
 }

@@ -23,9 +23,9 @@ pub const MAX_NAME: usize = 64;
 /// Longest `info`, in bytes of JSON text.
 const MAX_INFO: usize = 1024;
 /// Largest integer that every JSON reader keeps exactly.
-const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// Most messages that one `history` answers.
-const MAX_LIMIT: u64 = 100;
+pub const MAX_LIMIT: u64 = 100;
 
 /// Reads one request.
 pub fn request(text: &str) -> Result<Request, Fault> {

@@ -7,7 +7,7 @@ use http::header::HeaderMap;
 
 use super::upgrade::verb;
 use crate::protocol::engineio::Step;
-use crate::protocol::{ENGINE_IO, PROTOCOLS, SOCKET_IO};
+use crate::protocol::{ENGINE_IO, PROTOBUF, SOCKET_IO};
 
 /// Where a handshake came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +27,13 @@ impl Entrance {
         self != Self::Socket && !matches!(step, Ok(Step::WebSocket) | Err(_))
     }
 
-    /// The protocols that are spoken there, as a part of [`PROTOCOLS`].
+    /// The protocols that are spoken there, as a part of [`PROTOCOLS`](crate::protocol::PROTOCOLS).
     pub(super) fn protocols(self) -> Range<usize> {
         let [socket_io, engine_io] = [SOCKET_IO, ENGINE_IO].map(usize::from);
         match self {
             Self::Socket => 0..socket_io,
             Self::SocketIo => socket_io..engine_io,
-            Self::EngineIo => engine_io..PROTOCOLS.len(),
+            Self::EngineIo => engine_io..usize::from(PROTOBUF),
         }
     }
 }
@@ -73,6 +73,7 @@ impl Entrances {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::PROTOCOLS;
 
     #[test]
     fn each_path_has_its_protocols() {
@@ -96,7 +97,8 @@ mod tests {
         let entrances = [Entrance::Socket, Entrance::SocketIo, Entrance::EngineIo];
         let [first, second, third] = entrances.map(Entrance::protocols);
         assert_eq!((first.start, first.end), (0, second.start));
-        assert_eq!((second.end, third.end), (third.start, PROTOCOLS.len()));
+        assert_eq!(second.end, third.start);
+        assert_eq!((third.end, third.end + 1), (usize::from(PROTOBUF), PROTOCOLS.len()));
         assert_eq!(PROTOCOLS[second.start].short_name(), "socketio");
     }
 }

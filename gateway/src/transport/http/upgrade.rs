@@ -311,6 +311,7 @@ pub(super) fn opening(
         seat,
         caller: None,
         identity,
+        service: None,
     })
 }
 

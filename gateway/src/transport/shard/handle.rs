@@ -60,6 +60,8 @@ pub struct Opening {
     pub caller: Option<Context>,
     /// What the handshake's token says.
     pub identity: Option<Box<Identity>>,
+    /// What tells the service apart whose it is, where it came with an API key.
+    pub service: Option<Box<[u8]>>,
 }
 
 /// All shards of the gateway.

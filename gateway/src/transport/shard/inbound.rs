@@ -108,6 +108,9 @@ impl Shard {
         if let Some(identity) = opening.identity.take() {
             session.identify(identity);
         }
+        if let Some(scope) = opening.service.take() {
+            session.serve(scope);
+        }
         let expiring = expiring(&session, now);
         let state = match session.is_identified() {
             true => State::Open,

@@ -101,7 +101,9 @@ impl Shard {
         };
         let whom = Known::of(&connection.session);
         let handler = self.channel.handler.as_ref();
-        let asks = handler.is_some_and(|handler| handler.connect) && whom > connection.known;
+        let asks = handler.is_some_and(|handler| handler.connect)
+            && whom > connection.known
+            && !connection.session.is_service();
         let greeted = connection.known != Known::Nobody;
         if !asks {
             return self.let_in(slot, greeted, then, Answer::default());

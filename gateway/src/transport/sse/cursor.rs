@@ -22,7 +22,7 @@ use crate::names::{Epoch, Offset, RoomName};
 use crate::protocol::Since;
 
 /// Longest cursor that is read, in characters: what fits a request's headers, with room for others.
-pub(super) const MAX: usize = 8 * 1024;
+pub(in crate::transport) const MAX: usize = 8 * 1024;
 
 const POSITIONS: u8 = 1;
 const END: u8 = 2;
@@ -34,11 +34,11 @@ const MAX_EPOCH: usize = 128;
 const MAX_OFFSET: u64 = (1 << 53) - 1;
 
 /// A room's place in a cursor.
-pub(super) type Key = [u8; 4];
+pub(in crate::transport) type Key = [u8; 4];
 
 /// What a client sent back.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cursor {
+pub(in crate::transport) enum Cursor {
     /// Where it is.
     At(Positions),
     /// It was told not to come back, by a close with this code.
@@ -47,7 +47,7 @@ pub(super) enum Cursor {
 
 /// Where a client is, room by room.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Positions {
+pub(in crate::transport) struct Positions {
     salt: u8,
     rooms: Vec<(Key, Since)>,
 }
@@ -55,11 +55,11 @@ pub(super) struct Positions {
 /// A text that no gateway has given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the last event id is none that this server gave")]
-pub(super) struct BadCursor;
+pub(in crate::transport) struct BadCursor;
 
 impl Cursor {
     /// Reads what [`write`] or [`end`] wrote.
-    pub(super) fn read(text: &str) -> Result<Self, BadCursor> {
+    pub(in crate::transport) fn read(text: &str) -> Result<Self, BadCursor> {
         if text.len() > MAX {
             return Err(BadCursor);
         }
@@ -78,7 +78,7 @@ impl Cursor {
 
 impl Positions {
     /// Where the client is in that room, if it was there.
-    pub(super) fn of(&self, room: &RoomName) -> Option<Since> {
+    pub(in crate::transport) fn of(&self, room: &RoomName) -> Option<Since> {
         let key = key(self.salt, room);
         let found = self.rooms.iter().find(|(known, _)| *known == key);
         found.map(|(_, since)| since.clone())
@@ -124,7 +124,7 @@ impl Positions {
 }
 
 /// Chooses a salt for a stream, and the key of each of its rooms, in their order.
-pub(super) fn keys(rooms: &[RoomName]) -> (u8, Vec<Key>) {
+pub(in crate::transport) fn keys(rooms: &[RoomName]) -> (u8, Vec<Key>) {
     let with = |salt| rooms.iter().map(|room| key(salt, room)).collect::<Vec<_>>();
     let differ = |keys: &Vec<Key>| {
         let mut sorted = keys.clone();
@@ -138,7 +138,7 @@ pub(super) fn keys(rooms: &[RoomName]) -> (u8, Vec<Key>) {
 }
 
 /// Writes a cursor; `None` where there is no position to write.
-pub(super) fn write<'a>(
+pub(in crate::transport) fn write<'a>(
     salt: u8,
     positions: impl Iterator<Item = (Key, &'a Since)>,
 ) -> Option<String> {
@@ -173,7 +173,7 @@ pub(super) fn write<'a>(
 }
 
 /// What stands in a cursor's place when a client is told not to come back.
-pub(super) fn end(code: u16) -> String {
+pub(in crate::transport) fn end(code: u16) -> String {
     let [high, low] = code.to_be_bytes();
     URL_SAFE_NO_PAD.encode([END, high, low])
 }

@@ -6,7 +6,7 @@
 //! the pace. [`publish`] is one message.
 
 mod body;
-mod cursor;
+pub(super) mod cursor;
 mod event;
 mod problem;
 mod publish;
@@ -231,6 +231,7 @@ impl Asking<'_> {
             seat,
             caller: traces::caller(self.headers()),
             identity,
+            service: None,
         };
         let transport = Transport::ServerSentEvents;
         let wire = self.public.home.plug(opening, transport, role);

@@ -62,6 +62,7 @@ fn opening(protocol: &str) -> Opening {
         seat: Seat::default(),
         caller: None,
         identity: None,
+        service: None,
     }
 }
 
