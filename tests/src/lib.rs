@@ -19,6 +19,7 @@ pub mod example;
 pub mod fleet;
 pub mod follower;
 pub mod gateway;
+pub mod grpc;
 pub mod http;
 pub mod issuer;
 pub mod jwks;
