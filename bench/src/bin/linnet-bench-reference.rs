@@ -47,6 +47,11 @@ enum Mode {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Publishes to NATS what a gRPC stream brings.
+    Stream {
+        #[command(flatten)]
+        way: Way,
+    },
     /// Publishes to NATS what clients publish.
     RelayIn {
         #[command(flatten)]
@@ -82,6 +87,7 @@ fn main() -> Result<()> {
         Mode::Refuse => reference::refuse::serve(),
         Mode::Answer { bytes } => reference::answer::serve(bytes),
         Mode::Text { file } => reference::text::serve(&file),
+        Mode::Stream { way } => reference::stream::serve(way),
         Mode::RelayIn { way } => reference::relay::enter(way),
         Mode::RelayOut { way, frame_bytes } => reference::relay::leave(way, frame_bytes),
     }

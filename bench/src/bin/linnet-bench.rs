@@ -14,7 +14,7 @@ use linnet_bench::{
 struct Arguments {
     /// fanout, memory, connect, flood10k, idle, fairness; all of them where none is named. By name only: security,
     /// telemetry (ten pairs), api; with Node: socketio; with a nats-server: nats-latency, nats-publish, nats-foreign,
-    /// nats-resume, nats-fanout, nats-rooms; with PostgreSQL too: outbox. This one needs a cluster: operator.
+    /// nats-resume, nats-fanout, nats-rooms, nats-stream; with PostgreSQL too: outbox. This one needs a cluster: operator.
     names: Vec<String>,
     /// Small counts: shows that everything works, and nothing about speed.
     #[arg(long)]

@@ -13,6 +13,7 @@ mod plan;
 mod polling;
 mod publisher;
 mod socketio;
+pub mod streaming;
 mod swarm;
 mod track;
 

@@ -7,6 +7,7 @@ pub mod heartbeat;
 pub mod refuse;
 pub mod relay;
 mod socket;
+pub mod stream;
 pub mod text;
 
 use serde::{Deserialize, Serialize};

@@ -15,6 +15,7 @@ pub mod nats_latency;
 pub mod nats_publish;
 pub mod nats_resume;
 pub mod nats_rooms;
+pub mod nats_stream;
 pub mod operator;
 pub mod outbox;
 pub mod security;
@@ -109,13 +110,14 @@ pub const MORE: [Scenario; 4] = [
 ];
 
 /// The scenarios that need a `nats-server`; run where they are named.
-pub const NATS: [Scenario; 6] = [
+pub const NATS: [Scenario; 7] = [
     ("nats-latency", nats_latency::run),
     ("nats-publish", nats_publish::run),
     ("nats-foreign", nats_foreign::run),
     ("nats-resume", nats_resume::run),
     ("nats-fanout", nats_fanout::run),
     ("nats-rooms", nats_rooms::run),
+    ("nats-stream", nats_stream::run),
 ];
 
 /// The scenarios in which the gateway refuses; run where they are named.
