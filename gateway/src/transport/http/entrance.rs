@@ -98,7 +98,10 @@ mod tests {
         let [first, second, third] = entrances.map(Entrance::protocols);
         assert_eq!((first.start, first.end), (0, second.start));
         assert_eq!(second.end, third.start);
-        assert_eq!((third.end, third.end + 1), (usize::from(PROTOBUF), PROTOCOLS.len()));
+        assert_eq!(
+            (third.end, third.end + 1),
+            (usize::from(PROTOBUF), PROTOCOLS.len())
+        );
         assert_eq!(PROTOCOLS[second.start].short_name(), "socketio");
     }
 }

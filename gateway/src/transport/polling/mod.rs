@@ -203,6 +203,7 @@ impl Asking<'_> {
             seat,
             caller: traces::caller(headers),
             identity,
+            service: None,
         };
         let wire = (self.public.home).plug(opening, Transport::Polling, Role::Client);
         drop(place); // only now: the shard counts the connection from here on

@@ -124,6 +124,14 @@ impl Wire {
         self.line.send_text(text).await
     }
 
+    /// Sends a binary frame of the protocol, likewise.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub async fn send_binary(&self, bytes: Vec<u8>) -> Result<(), Ended> {
+        self.line.send_binary(bytes).await
+    }
+
     /// Closes in the client's name. What it asked for before comes still, then [`WireFrame::Close`].
     pub fn close(&self, code: u16) {
         self.line.tell(Input::Close(code));
