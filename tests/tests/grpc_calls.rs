@@ -113,7 +113,7 @@ fn what_a_service_publishes_reaches_clients_and_is_kept_as_it_was_written() {
             ..newest("lobby")
         };
         let page = grpc.client().history(grpc.call(after)).await.unwrap();
-        assert_eq!(page.into_inner().messages, [bytes.clone()]);
+        assert_eq!(page.into_inner().messages, std::slice::from_ref(bytes));
         let live = grpc
             .client()
             .publish(grpc.call(named("live.a", "1", "m")))

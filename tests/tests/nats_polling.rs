@@ -1,10 +1,10 @@
 //! Long-polling on several gateways without affinity: each request reaches another one.
 #![allow(clippy::unwrap_used, reason = "a test ends where it can't go on")]
 
+use linnet_tests::Polling;
 use linnet_tests::http;
 use linnet_tests::polling::PATH;
 use linnet_tests::prelude::*;
-use linnet_tests::Polling;
 
 fn manifest(nats: &NatsServer) -> Manifest {
     let socket_io = json!({"transports": {"socketIO": {"mode": "Enabled"}}});
@@ -13,7 +13,10 @@ fn manifest(nats: &NatsServer) -> Manifest {
 
 /// Two gateways that know each other.
 async fn pair(manifest: &Manifest) -> [Gateway; 2] {
-    let gateways = [Gateway::start(manifest).await, Gateway::start(manifest).await];
+    let gateways = [
+        Gateway::start(manifest).await,
+        Gateway::start(manifest).await,
+    ];
     for gateway in &gateways {
         gateway.ready().await;
         gateway.knows(2).await;
@@ -40,7 +43,11 @@ fn requests_that_reach_another_gateway_are_passed_on_in_order() {
         bob.subscribe("lobby").await;
         for n in 0..50 {
             // The session stays where it is, and its requests come to each in turn.
-            ann.reach(if n % 2 == 0 { there.public } else { here.public });
+            ann.reach(if n % 2 == 0 {
+                there.public
+            } else {
+                here.public
+            });
             let message = json!({"room": "lobby", "data": n});
             let said = ann.ask(json!(["message", message])).await;
             assert!(said.get("error").is_none(), "{said}");
@@ -57,7 +64,10 @@ fn requests_that_reach_another_gateway_are_passed_on_in_order() {
         // A WebSocket must come to the session's own gateway; the client goes on polling.
         let mut raw = Raw::tcp(there.public).await;
         let refused = raw.upgrade(&ann.socket_path(), "").await;
-        assert_eq!((refused.status, refused.json()["code"].clone()), (400, json!(1)));
+        assert_eq!(
+            (refused.status, refused.json()["code"].clone()),
+            (400, json!(1))
+        );
         ann.reach(here.public);
         let mut ann = ann.change().await;
         ann.ask(json!(["leave", "lobby"])).await;
@@ -83,7 +93,10 @@ fn what_ends_a_session_ends_it_from_another_gateway_too() {
         ann.reach(there.public);
         let second = ann.begin_poll();
         let statuses = [first.await.unwrap().status, second.await.unwrap().status];
-        assert!(statuses == [200, 400] || statuses == [400, 200], "{statuses:?}");
+        assert!(
+            statuses == [200, 400] || statuses == [400, 200],
+            "{statuses:?}"
+        );
         // One that goes away.
         until("nobody", async || {
             (here.metric("linnet_connections").await == 0.0).then_some(())
@@ -119,7 +132,10 @@ fn sids_that_were_not_given_out_ask_nobody_for_anything() {
                 http::get(here.public, &path).await,
                 http::post(here.public, &path, "", "3").await,
             ] {
-                assert_eq!((answer.status, answer.json()["code"].clone()), (400, json!(1)));
+                assert_eq!(
+                    (answer.status, answer.json()["code"].clone()),
+                    (400, json!(1))
+                );
             }
         }
         assert_eq!(passed_on(&here, "poll").await, passed);
