@@ -17,8 +17,6 @@ use tower::ServiceBuilder;
 use super::{Internal, router};
 use crate::drain::{Lifecycle, Phase};
 
-/// For a request's headers over HTTP/1.1.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// How often a client of HTTP/2 that says nothing is asked whether it lives, and how long it may take to say so.
 const PING_AFTER: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
@@ -36,9 +34,6 @@ pub async fn serve(listener: TcpListener, internal: Internal) {
     let lifecycle = Arc::clone(&internal.lifecycle);
     let router = router(internal);
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN);
     http.http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_AFTER)
