@@ -806,7 +806,7 @@ pub mod channel_client {
         /// A session of the client protocol: commands one way, answers and events the other. Scope: subscribe; a key also needs
         /// publish, send, history and presence.
         ///
-        /// Where the caller half-closes, what it has asked for is answered still.
+        /// A half-close ends the session: wait for answers before it, as one that is under way then may not come.
         pub async fn converse(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ConverseRequest>,

@@ -124,7 +124,7 @@ impl Stream {
                 }
                 Ok(None) => {
                     self.messages = None;
-                    self.wire.close(DONE); // what it asked for before is answered first
+                    self.wire.close(DONE);
                     None
                 }
                 Err(problem) => Some(problem.into()),
