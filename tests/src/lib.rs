@@ -41,6 +41,7 @@ pub mod raw;
 pub mod rooms;
 pub mod seed;
 pub mod socketio;
+pub mod sse;
 pub mod storm;
 pub mod wait;
 pub mod work;

@@ -3,7 +3,7 @@
 //! - [`state`] is what a shard has; [`event_loop`] takes turns: sockets, commands, timers, then one slice of fan-out.
 //! - [`beside`] is the loop where the thread is also that of a remote broker.
 //! - [`accepting`] lets newcomers in, and [`arrival`] hears what they say first.
-//! - [`inbound`] goes from bytes to the hub, [`outbound`] from the hub to one connection.
+//! - [`inbound`] goes from bytes to frames, [`requests`] from frames to the hub, [`outbound`] from the hub to one connection.
 //! - [`closing`], [`pressure`] and [`live`] end connections, watch what waits for slow ones, and apply changes;
 //!   [`thinning`] moves some connections to other gateways.
 //! - [`rooms`] has a room's members and keeps the order in it, [`fan_out`] sends messages to them in slices, rooms in turn.
@@ -33,6 +33,7 @@ mod outbound;
 pub mod outlet;
 mod parking;
 mod pressure;
+mod requests;
 mod rooms;
 pub mod state;
 mod thinning;
