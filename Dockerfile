@@ -5,6 +5,7 @@
 #   docker build --target outbox   --tag linnet-outbox:dev   .
 #   docker build --target products --tag linnet-products:dev .                  examples/products
 #   docker build --target microservices --tag linnet-microservices:dev .        examples/microservices
+#   docker build --target users    --tag linnet-users:dev    .                  examples/users
 #   make images                     the stages runtime-…, with executables that cargo built on this machine
 #
 # The runtime stages come first: a builder that knows no unused stages then never starts the build stage for them.
@@ -54,6 +55,12 @@ LABEL org.opencontainers.image.title="linnet-microservices" \
       org.opencontainers.image.description="An example: a worker that takes a restaurant's orders"
 ENTRYPOINT ["/counter"]
 
+FROM base AS users-base
+LABEL org.opencontainers.image.title="linnet-users" \
+      org.opencontainers.image.description="An example: users over gRPC, whose changes a room gets"
+EXPOSE 50051
+ENTRYPOINT ["/users"]
+
 # -------------------------------------------------------------- from executables that lie in the context's first folder
 
 FROM gateway-base AS runtime-gateway
@@ -76,6 +83,10 @@ FROM microservices-base AS runtime-microservices
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY counter /counter
 
+FROM users-base AS runtime-users
+COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY users /users
+
 # ---------------------------------------------------------------------------------------------------------- from source
 
 FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
@@ -88,10 +99,11 @@ RUN target=$(rustc -vV | sed -n 's/^host: //p') \
  && cargo build --locked --profile image --target "$target" \
       --package linnet-gateway --package linnet-operator --package linnet-outbox --bins \
  && cargo build --locked --profile image --target "$target" \
-      --package linnet-outbox --package linnet-worker --example products --example counter \
+      --package linnet-outbox --package linnet-worker --package linnet-proto \
+      --example products --example counter --example users \
  && mkdir /out \
  && cd "target/$target/image" \
- && for executable in linnet-gateway linnet-operator linnet-outbox examples/products examples/counter; do \
+ && for executable in linnet-gateway linnet-operator linnet-outbox examples/products examples/counter examples/users; do \
       strip --strip-all -o "/out/${executable##*/}" "$executable" || exit 1; \
     done
 
@@ -110,6 +122,10 @@ COPY --from=build /out/products /products
 FROM microservices-base AS microservices
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/counter /counter
+
+FROM users-base AS users
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/users /users
 
 FROM gateway-base AS gateway
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt

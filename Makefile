@@ -1,7 +1,7 @@
 # What a person does often. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run run-limits run-microservices run-products run-worker test test-quick test-system test-interop \
-	test-conformance test-hostile test-browser test-js test-chart test-cluster fuzz bench check fmt generate images cluster \
+.PHONY: help run run-limits run-microservices run-products run-users run-worker test test-quick test-system \
+	test-interop test-conformance test-hostile test-browser test-js test-chart test-cluster fuzz bench check fmt generate images cluster \
 	cluster-down clean
 
 help: ## this list
@@ -21,6 +21,9 @@ run-microservices: ## a restaurant whose orders go through three workers, with e
 
 run-products: ## a shop on PostgreSQL whose changes are seen by all pages, with everything that it needs
 	examples/products/run
+
+run-users: ## users over gRPC whose changes a room gets, with everything that it needs
+	examples/users/run
 
 test: ## all tests, as CI runs them
 	tests/run all

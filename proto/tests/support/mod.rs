@@ -14,6 +14,12 @@ const SOURCE: &str = "linnet/v1/channel.proto";
 /// What it is made into, below `src/generated`.
 pub const NAMES: [&str; 2] = ["linnet.v1.rs", "linnet.v1.binpb"];
 
+/// The folder of the example `users`, which has an API of its own, from this crate's folder on.
+pub const USERS: &str = "../examples/users";
+
+/// What the example's source is made into, in that folder.
+pub const USERS_NAME: &str = "users.v1.rs";
+
 /// This crate's folder.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -37,5 +43,14 @@ pub fn generate(folder: &Path) {
         .build_server(false)
         .out_dir(folder)
         .compile_fds(descriptors)
+        .expect("what was compiled can be written");
+}
+
+/// Writes [`USERS_NAME`] into a folder.
+pub fn generate_users(folder: &Path) {
+    let descriptors = protox::compile(["users.proto"], [root().join(USERS)]);
+    tonic_prost_build::configure()
+        .out_dir(folder)
+        .compile_fds(descriptors.unwrap_or_else(|error| panic!("{error:?}")))
         .expect("what was compiled can be written");
 }

@@ -11,12 +11,19 @@ use serde_json::Value;
 const LARGEST: u64 = 25_000_000;
 
 /// Linnet's own images, and those of its examples.
-const NAMES: [&str; 5] = ["gateway", "operator", "outbox", "products", "microservices"];
+const NAMES: [&str; 6] = [
+    "gateway",
+    "operator",
+    "outbox",
+    "products",
+    "microservices",
+    "users",
+];
 
 /// What an image runs.
 fn executable(name: &str) -> String {
     match name {
-        "products" => "products".to_owned(),
+        "products" | "users" => name.to_owned(),
         "microservices" => "counter".to_owned(),
         _ => format!("linnet-{name}"),
     }
