@@ -14,7 +14,7 @@ use super::parking::{Known, Then};
 use super::state::Shard;
 use super::wheel::ticks;
 use crate::logging::pace::SharedPace;
-use crate::protocol::{ErrorCode, Frame, Handshake, Memory};
+use crate::protocol::{Frame, Handshake, Memory};
 use crate::session::Session;
 use crate::traces::ConnectionTrace;
 use crate::transport::websocket::frame::{self, Opcode};
