@@ -212,15 +212,18 @@ impl Shard {
             return;
         };
         let mut reader = std::mem::take(reader);
-        let mut inflater = std::mem::take(&mut self.inflater);
+        // Only where it is needed: an inflater is tens of kilobytes, and this is done for each read.
+        let mut inflater = compressed.then(|| self.inflater.take().unwrap_or_default());
         let max = self.channel.limits.frame_size();
         let mut context = ReadContext {
             max_frame_payload: max,
             max_message: max,
-            inflater: compressed.then_some(&mut inflater),
+            inflater: inflater.as_mut(),
         };
         let outcome = reader.read(bytes, &mut context, &mut |event| self.event(slot, event));
-        self.inflater = inflater;
+        if inflater.is_some() {
+            self.inflater = inflater;
+        }
         if let Some(connection) = self.connections.get_mut(slot as usize) {
             let receiving = reader.mid_message() || connection.mid_packet();
             connection.receiving(receiving, now);

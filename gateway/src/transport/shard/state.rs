@@ -62,7 +62,8 @@ pub struct Shard {
     pub(super) out_slot: Option<u32>,
     /// What is read from a socket goes here first.
     pub(super) scratch: Box<[u8]>,
-    pub(super) inflater: Inflater,
+    /// There once a compressed message has come.
+    pub(super) inflater: Option<Inflater>,
     pub(super) deflater: Deflater,
     /// Sockets that had more to read than one turn takes.
     pub(super) unread: VecDeque<u32>,
@@ -149,7 +150,7 @@ impl Shard {
             out: Vec::new(),
             out_slot: None,
             scratch: vec![0; SCRATCH].into(),
-            inflater: Inflater::new(),
+            inflater: None,
             deflater: Deflater::default(),
             unread: VecDeque::new(),
             troubled: Vec::new(),
